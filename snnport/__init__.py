@@ -1,0 +1,1 @@
+"""snnport: port a trained network to neuromorphic hardware, exactly."""

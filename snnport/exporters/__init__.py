@@ -1,0 +1,1 @@
+"""Writers of file formats; they decide nothing."""

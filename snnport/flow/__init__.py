@@ -1,0 +1,1 @@
+"""The whole tool: one file for each piece of work a user asks for."""

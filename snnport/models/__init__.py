@@ -1,0 +1,1 @@
+"""The reference networks that ship with snnport."""

@@ -1,0 +1,62 @@
+"""Named things that are imported only when they are used.
+
+A registry is a table of `name -> "module:attribute"`. Listing it imports nothing; loading an entry imports its module,
+and a missing optional package becomes a message that names the extra to install.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
+
+from snnport.errors import UnknownName
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A frozen table of lazily imported objects of one `kind` (the word used in messages)."""
+
+    kind: str
+    entries: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "entries", MappingProxyType(dict(self.entries)))
+
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted; imports nothing."""
+        return tuple(sorted(self.entries))
+
+    def load(self, name: str) -> Any:
+        """The object registered as `name`. Raises UnknownName with the nearest known name."""
+        if name not in self.entries:
+            raise UnknownName.among(self.kind, name, self.names())
+        module, _, attribute = self.entries[name].partition(":")
+        return getattr(import_module(module), attribute)
+
+
+TARGETS = Registry(
+    "target",
+    {
+        "cpu": "snnport.targets.cpu.target:CPU",
+        "loihi2": "snnport.targets.loihi.target:LOIHI2",
+        "speck2f": "snnport.targets.speck.target:SPECK2F",
+    },
+)
+
+PASSES = Registry(
+    "pass",
+    {
+        "hoist-relu": "snnport.passes.hoist_relu:HoistReLU",
+        "fold-batchnorm": "snnport.passes.fold_batchnorm:FoldBatchNorm",
+        "merge-linear": "snnport.passes.merge_linear:MergeLinear",
+        "sum-pool": "snnport.passes.sum_pool:SumPool",
+        "split-signed-input": "snnport.passes.split_signed_input:SplitSignedInput",
+        "quantize-activations": "snnport.passes.quantize_activations:QuantizeActivations",
+        "quantize-weights": "snnport.passes.quantize_weights:QuantizeWeights",
+        "spike": "snnport.passes.spike:Spike",
+        "quantize-snn": "snnport.passes.quantize_snn:QuantizeSnn",
+    },
+)

@@ -1,0 +1,1 @@
+"""What a run found, as JSON, Markdown, HTML and terminal tables."""

@@ -1,0 +1,1 @@
+"""Arithmetic and time: the engine, its counts, cycles and energy."""

@@ -1,0 +1,1 @@
+"""Chips: their numbers, rules, lowering and placement."""

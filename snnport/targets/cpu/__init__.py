@@ -1,0 +1,1 @@
+"""The documented, clocked multi-core machine of docs/semantics.md."""

@@ -1,0 +1,1 @@
+"""Intel's Loihi 2."""

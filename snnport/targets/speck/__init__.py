@@ -1,0 +1,1 @@
+"""SynSense's Speck 2f."""
