@@ -26,7 +26,7 @@ from typing import Any
 from snnport.errors import InvalidInput, UnknownName
 
 CONFIDENCES = ("defined", "measured", "documented", "secondary", "low")
-"""defined: ours to choose; measured: on silicon or in RTL; documented: by the maker; secondary: quoted by others; low: guessed."""
+"""defined: ours to choose; measured: on silicon or RTL; documented: by the maker; secondary: quoted by others; low: guessed."""
 
 
 @dataclass(frozen=True)

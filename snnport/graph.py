@@ -38,13 +38,15 @@ class ReLU(nir.NIRNode):
 
 @dataclass(eq=False)
 class QuantReLU(nir.NIRNode):
-    """y = step * clip(floor(x / step + 1/2), 0, levels): a rectifier with the integer outputs 0..levels. Before conversion only.
+    """y = gain * n, n = clip(floor(x / step + 1/2), 0, levels): a rectifier that counts 0..levels. Before conversion only.
 
-    `metadata["theta"]`, once weights are quantised, is the same step counted in weight codes: an even integer.
+    gain is the real value of one count: `step` while weights take real activations, 1 once they take counts.
+    `metadata["theta"]`, once weights are quantised, is the step counted in weight codes: an even integer.
     """
 
     step: float
     levels: int
+    gain: float
 
     def __post_init__(self) -> None:
         _leave_types_open(self)
@@ -101,6 +103,24 @@ def build(nodes: Mapping[str, nir.NIRNode], edges: Iterable[Edge], metadata: Map
         twice = next(edge for edge in edge_list if edge_list.count(edge) > 1)
         raise InvalidGraph(f"edge {twice[0]} -> {twice[1]}", "it is given twice")
     return Graph(dict(nodes), edge_list, dict(metadata or {}), type_check=False)
+
+
+def input_node(shape: Sequence[int]) -> nir.Input:
+    """An Input of the given shape."""
+    types: Any = {"input": np.array(shape)}
+    return nir.Input(types)
+
+
+def output_node(shape: Sequence[int] | None = None) -> nir.Output:
+    """An Output; without a shape it takes that of its source."""
+    types: Any = {"output": None if shape is None else np.array(shape)}
+    return nir.Output(types)
+
+
+def flatten_node(shape: Sequence[int]) -> nir.Flatten:
+    """A Flatten of all axes of an input of the given shape."""
+    types: Any = {"input": np.array(shape)}
+    return nir.Flatten(types, 0, -1)
 
 
 def copy(graph: Graph) -> Graph:
@@ -288,6 +308,16 @@ def window_positions(
         (size[i] + padding[i] + padding[i + 2] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1)
     )
     return height, width
+
+
+def ungrouped(node: nir.Conv2d) -> npt.NDArray[np.float64]:
+    """The weight (out, in, kh, kw) of the convolution without groups that computes the same; zeros between groups."""
+    groups, (outputs, inputs) = int(node.groups), node.weight.shape[:2]
+    weight = np.zeros((outputs, inputs * groups, *node.weight.shape[2:]))
+    for group in range(groups):
+        rows = slice(group * outputs // groups, (group + 1) * outputs // groups)
+        weight[rows, group * inputs : (group + 1) * inputs] = node.weight[rows]
+    return weight
 
 
 def _ints(values: Any) -> Shape:

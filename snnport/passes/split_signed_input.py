@@ -1,0 +1,72 @@
+"""Signed input enters as two populations: x = x+ - x-, so the first weights W become [W, -W]. Zero padding stays zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import nir
+import numpy as np
+
+from snnport.errors import PassFailed
+from snnport.graph import (
+    WEIGHTED_NODES,
+    Graph,
+    MaxPool2d,
+    flatten_node,
+    input_node,
+    shapes,
+    successors,
+    the_input,
+    ungrouped,
+    with_nodes,
+)
+from snnport.ledger import Entry
+from snnport.passes.base import Context, Pass
+
+
+@dataclass(frozen=True)
+class SplitSignedInput(Pass):
+    """Double the input channels if a calibration sample is negative; the encoder then feeds x and -x, each rectified."""
+
+    name: ClassVar[str] = "split-signed-input"
+
+    def apply(self, graph: Graph, ctx: Context) -> Graph:
+        """The graph with (2 channels, ...) input, or the graph itself if no sample is negative."""
+        lowest = float(ctx.samples(self.spelling).min())
+        ctx.find(self.spelling, lowest=lowest)
+        if lowest >= 0:
+            return graph
+        name = the_input(graph)
+        shape = shapes(graph)[name]
+        changed: dict[str, nir.NIRNode] = {name: input_node((2 * shape[0], *shape[1:]))}
+        stack = list(successors(graph, name))
+        while stack:
+            here = stack.pop()
+            node: Any = graph.nodes[here]
+            if isinstance(node, MaxPool2d):
+                raise PassFailed(f"{self.name}: {here}", f"it pools input as low as {lowest:.3g}", "Pool behind the first ReLU")
+            if isinstance(node, WEIGHTED_NODES):
+                changed[here] = _split(node, shape)
+                ctx.note(Entry(here, type(node).__name__, "became", (here,), "weights W, -W for x and -x", self.spelling))
+            else:
+                if isinstance(node, nir.Flatten):
+                    changed[here] = flatten_node((2 * shape[0], *shape[1:]))
+                stack.extend(successors(graph, here))
+        return with_nodes(graph, changed)
+
+
+def _split(node: Any, shape: tuple[int, ...]) -> nir.NIRNode:
+    if isinstance(node, nir.Scale):
+        n = int(np.prod(shape))
+        if len(shape) != 1:
+            raise PassFailed("split-signed-input", "a skip connection leads from a signed input map", "Put a layer between")
+        diagonal = np.diag(np.broadcast_to(node.scale, (n,)))
+        return nir.Linear(np.concatenate([diagonal, -diagonal], axis=1))
+    weight = np.asarray(node.weight, np.float64)
+    if isinstance(node, nir.Conv2d):
+        full = ungrouped(node)
+        both = np.concatenate([full, -full], axis=1)
+        return nir.Conv2d(node.input_shape, both, node.stride, node.padding, node.dilation, 1, node.bias)
+    both = np.concatenate([weight, -weight], axis=1)
+    return nir.Affine(both, node.bias) if isinstance(node, nir.Affine) else nir.Linear(both)
