@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,14 @@ class CountEncoder:
         return cls(str(data["kind"]), float(data["step"]), int(data["levels"]), bool(data.get("signed", False)))
 
 
+class Rows(Protocol):
+    """Something with samples along its first axis: an array, or a reader that makes them when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> npt.NDArray[Any]: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Stimulus:
     """Samples and the way they become spikes, a few samples at a time.
@@ -67,7 +75,7 @@ class Stimulus:
     x: numbers (n_samples, ...) if there is an encoder, else spike counts (n_samples, n_steps, n_neurons).
     """
 
-    x: npt.NDArray[Any]
+    x: Rows
     encoder: CountEncoder | None
     n_steps: int
 

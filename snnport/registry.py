@@ -51,6 +51,7 @@ PASSES = Registry(
     {
         "hoist-relu": "snnport.passes.hoist_relu:HoistReLU",
         "fold-batchnorm": "snnport.passes.fold_batchnorm:FoldBatchNorm",
+        "separate-paths": "snnport.passes.separate_paths:SeparatePaths",
         "merge-linear": "snnport.passes.merge_linear:MergeLinear",
         "sum-pool": "snnport.passes.sum_pool:SumPool",
         "split-signed-input": "snnport.passes.split_signed_input:SplitSignedInput",

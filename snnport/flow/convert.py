@@ -1,0 +1,130 @@
+"""ANN in, SNN out: the passes in order, the graph at every stage, and an account of every node of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snnport.errors import InvalidInput, UnsupportedNode
+from snnport.graph import Graph, shapes, the_input
+from snnport.importers.base import Imported
+from snnport.ledger import Settled, settle
+from snnport.passes.base import Context, Pass, run_passes
+from snnport.passes.fold_batchnorm import FoldBatchNorm
+from snnport.passes.hoist_relu import HoistReLU
+from snnport.passes.merge_linear import MergeLinear
+from snnport.passes.quantize_activations import QuantizeActivations
+from snnport.passes.quantize_weights import QuantizeWeights
+from snnport.passes.separate_paths import SeparatePaths
+from snnport.passes.spike import CODES, Spike
+from snnport.passes.split_signed_input import SplitSignedInput
+from snnport.passes.sum_pool import SumPool
+
+PLANNED_CODES = ("delay", "ttfs", "graded")
+CALIBRATION_SAMPLES = 512
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """How to convert. Defaults: the smallest levels and bits that keep LeNet-5 on MNIST within 0.2 points of its float self.
+
+    code: "gate" (lossless) or "rate". levels: activations are 0..levels. input_levels: 0 for as many as `levels`.
+    bits: of a weight. correction: of biases, "on", "off" or "auto". steps: of the rate code, 0 for its default.
+    """
+
+    code: str = "gate"
+    levels: int = 16
+    input_levels: int = 0
+    bits: int = 8
+    correction: str = "auto"
+    steps: int = 0
+
+    def __post_init__(self) -> None:
+        if self.code in PLANNED_CODES:
+            raise UnsupportedNode(f"--code {self.code}", "this code is not built yet", f"Use --code {' or '.join(CODES)}")
+        if self.code not in CODES:
+            raise InvalidInput(f"--code {self.code}", "there is no such code", f"Known: {', '.join(CODES)}")
+        if not 1 <= self.levels <= 1024 or not 0 <= self.input_levels <= 4096:
+            raise InvalidInput("--levels", f"{self.levels} (input: {self.input_levels}) is outside 1..1024 (4096)")
+
+
+@dataclass(frozen=True, eq=False)
+class Conversion:
+    """Everything a conversion made.
+
+    stages: name -> graph after it: "float" as imported, "folded", "quantised activations", "quantised weights" (the
+    quantised ANN on counts), "spiking". passes: their spellings, in order. findings: measured facts by spelling.
+    """
+
+    stages: Mapping[str, Graph]
+    passes: tuple[str, ...]
+    findings: Mapping[str, Mapping[str, Any]]
+    ledger: tuple[Settled, ...]
+    calibration: str
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def graph(self) -> Graph:
+        """The spiking graph."""
+        return self.stages["spiking"]
+
+
+def convert_graph(
+    imported: Imported, calibration: npt.NDArray[np.float64], calibrated_on: str, options: ConvertOptions | None = None
+) -> Conversion:
+    """Convert an imported ANN. calibration (n, *input shape) holds unlabelled samples after input scaling.
+
+    Raises PassFailed with the pass, the place and the remedy where a network cannot be converted.
+    """
+    options = options or ConvertOptions()
+    _require_samples(calibration, shapes(imported.graph)[the_input(imported.graph)])
+    ctx = Context(calibration)
+    stages: dict[str, Graph] = {"float": imported.graph}
+    spelled: list[str] = []
+    graph = imported.graph
+    for stage, passes in _road(options).items():
+        graph = run_passes(graph, passes, ctx)
+        stages[stage] = graph
+        spelled += [step.spelling for step in passes]
+    ledger = settle(imported.ledger, ctx.entries, frozenset(graph.nodes))
+    return Conversion(stages, tuple(spelled), ctx.findings, ledger, calibrated_on, _warnings(ctx, options))
+
+
+def _road(options: ConvertOptions) -> dict[str, tuple[Pass, ...]]:
+    same = options.input_levels == 0 or options.code == "rate"
+    input_levels = options.levels if same else options.input_levels
+    return {
+        "folded": (HoistReLU(), FoldBatchNorm(), SeparatePaths(), MergeLinear(), SumPool(), SplitSignedInput()),
+        "quantised activations": (QuantizeActivations(options.levels, input_levels, options.correction),),
+        "quantised weights": (QuantizeWeights(options.bits),),
+        "spiking": (Spike(options.code, options.steps),),
+    }
+
+
+def _require_samples(x: npt.NDArray[np.float64], shape: tuple[int, ...]) -> None:
+    if not len(x):
+        raise InvalidInput("calibration", "it holds 0 samples", "Give some hundred unlabelled samples")
+    if x.shape[1:] != shape:
+        raise InvalidInput("calibration", f"its samples have shape {x.shape[1:]}, the network takes {shape}")
+    if not np.isfinite(x).all():
+        raise InvalidInput("calibration", f"{int((~np.isfinite(x)).sum())} of its numbers are NaN or infinite")
+    if not np.any(x):
+        raise InvalidInput("calibration", "all its numbers are 0", "Give real samples; check --scale")
+
+
+def _warnings(ctx: Context, options: ConvertOptions) -> tuple[str, ...]:
+    facts = {key: value for found in ctx.findings.values() for key, value in found.items()}
+    warnings = [
+        f"{name}: its threshold is {theta} weight codes; below 16 the rounding of weights costs accuracy. Use more bits."
+        for name, theta in facts.get("coarse_thetas", {}).items()
+    ]
+    if options.code == "gate":
+        warnings.append(
+            "plain NIR cannot say subtracting reset, windows and biases that enter once: they stand in the file's metadata, "
+            "and a reader that ignores it computes another network."
+        )
+    return tuple(warnings)

@@ -1,0 +1,89 @@
+"""Opening FILE, whatever it is: an .onnx, a .nir or a Program .npz, read by the importer that knows it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from snnport.convention import Coding
+from snnport.errors import InvalidGraph, InvalidInput
+from snnport.graph import NEURON_NODES, Graph, Shape, shapes, the_input
+from snnport.importers.base import Imported
+from snnport.importers.nir import read_nir
+from snnport.importers.onnx import read_onnx
+from snnport.program import Program
+
+SUFFIXES = (".onnx", ".nir", ".npz")
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a .nir file may leave open: dialect name, dt in seconds, reset mode."""
+
+    dialect: str | None = None
+    dt: float | None = None
+    reset: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """An opened file: an imported graph, or a program. sha256: of the file's bytes."""
+
+    path: Path
+    sha256: str
+    imported: Imported | None
+    program: Program | None
+
+    @property
+    def is_ann(self) -> bool:
+        """Whether the file holds a network without neurons, which has to be converted first."""
+        return self.imported is not None and not any(isinstance(n, NEURON_NODES) for n in self.imported.graph.nodes.values())
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of one sample as the model takes it, signed input counted once."""
+        if self.program is not None:
+            shape = self.program.population(self.program.inputs[0]).shape
+            encoder = self.program.meta.get("encoder")
+        else:
+            graph, coding = self.graph, self.coding
+            shape = shapes(graph)[the_input(graph)]
+            encoder = coding.encoder if coding else None
+        if encoder and encoder.get("signed"):
+            return (shape[0] // 2, *shape[1:])
+        return shape
+
+    @property
+    def graph(self) -> Graph:
+        """The imported graph. Raises InvalidInput for a program."""
+        if self.imported is None:
+            raise InvalidInput(str(self.path), "it is a lowered program; this needs a network", "Give the .nir or .onnx")
+        return self.imported.graph
+
+    @property
+    def coding(self) -> Coding | None:
+        """How a converted network carries numbers, None for any other."""
+        return self.imported.coding if self.imported is not None else None
+
+
+def open_model(path: Path, options: ReadOptions | None = None) -> Model:
+    """The model in the file at `path`. Raises InvalidInput or InvalidGraph, naming the file and what is wrong with it."""
+    if path.suffix not in SUFFIXES:
+        raise InvalidInput(str(path), f"'{path.suffix}' is no model file", f"Give one of {', '.join(SUFFIXES)}")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InvalidInput(str(path), "there is no such file") from None
+    except OSError as error:
+        raise InvalidInput(str(path), f"it cannot be read: {error.strerror}") from None
+    if not content:
+        raise InvalidGraph(str(path), "it is empty (0 bytes)")
+    digest = hashlib.sha256(content).hexdigest()
+    del content
+    options = options or ReadOptions()
+    if path.suffix == ".npz":
+        return Model(path, digest, None, Program.load(path))
+    if path.suffix == ".onnx":
+        return Model(path, digest, read_onnx(path), None)
+    return Model(path, digest, read_nir(path, dialect=options.dialect, dt=options.dt, reset=options.reset), None)

@@ -1,0 +1,190 @@
+"""The whole road for one network and any number of chips: convert, check, lower, run, validate, report."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snnport.convention import coding_of
+from snnport.datasets import Samples
+from snnport.errors import DoesNotFit
+from snnport.flow.convert import ConvertOptions
+from snnport.flow.model import Model
+from snnport.flow.prepare import InputOptions, Prepared, for_target, spiking
+from snnport.flow.run import Outcome, run_program
+from snnport.flow.validate import Expectation, Validation, expect, judge
+from snnport.graph import Graph, shapes
+from snnport.passes.unspike import quantised_ann
+from snnport.program import Program
+from snnport.report.findings import next_steps
+from snnport.report.plain import read
+from snnport.report.report import (
+    Check,
+    Data,
+    DataFile,
+    Energy,
+    Picture,
+    PictureNode,
+    Placement,
+    Report,
+    Run,
+    Source,
+    Spread,
+    Stage,
+    TargetResult,
+)
+from snnport.targets.base import CheckResult, Target
+
+LOSSLESS = ("gate",)
+"""Codes whose programs give the quantised ANN's integers."""
+Say = Callable[[str], None]
+
+
+def port(
+    model: Model,
+    targets: Sequence[Target],
+    samples: Samples,
+    files: Sequence[Path],
+    inputs: InputOptions,
+    options: ConvertOptions,
+    say: Say = lambda message: None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Report, dict[str, Program], Prepared]:
+    """Port `model` to every target. Returns the report, the programs that were lowered, by target, and the spiking graph.
+
+    A target that the network does not fit is a result; what is wrong with the network or the data is raised.
+    """
+    say("convert")
+    prepared = spiking(model, inputs, options, samples)
+    results: list[TargetResult] = []
+    programs: dict[str, Program] = {}
+    judgements: list[Validation] = []
+    expected: Expectation | None = None
+    for target in targets:
+        name = target.chip.name
+        say(f"{name}: check")
+        ready = for_target(prepared, target)
+        check = target.check(ready.graph)
+        if not check.fits:
+            results.append(_refused(target, check))
+            continue
+        programs[name] = target.lower(ready.graph)
+        say(f"{name}: run {samples.n_samples} samples")
+        outcome = run_program(programs[name], samples, progress=progress)
+        expected = expected or expect(stages_of(ready), quantised_of(ready), samples, say)
+        judgements.append(judge(expected, outcome, samples))
+        results.append(_ran(target, check, programs[name], outcome))
+    report = Report(
+        Source(model.path.name, model.path.suffix.lstrip("."), model.sha256, model.input_shape),
+        Data(tuple(DataFile(f.name, _sha256(f)) for f in files), samples.n_samples, _scaling(inputs)),
+        _versions(),
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        {**asdict(options), "calibration": prepared.conversion.calibration if prepared.conversion else ""},
+        prepared.conversion.passes if prepared.conversion else (),
+        _picture(prepared.graph),
+        prepared.conversion.ledger if prepared.conversion else (),
+        tuple(Stage(**vars(stage)) for stage in judgements[0].stages) if judgements else (),
+        _all_equal(judgements),
+        sum(j.logit_mismatches or 0 for j in judgements) if _all_equal(judgements) is not None else None,
+        tuple(results),
+    )
+    return replace(report, next_steps=next_steps(report)), programs, prepared
+
+
+def _all_equal(judgements: Sequence[Validation]) -> bool | None:
+    verdicts = [j.logits_equal for j in judgements if j.logits_equal is not None]
+    return all(verdicts) if verdicts else None
+
+
+def stages_of(prepared: Prepared) -> dict[str, Graph]:
+    """The graphs before the quantised ANN that validate runs, by stage name."""
+    if prepared.conversion is None:
+        return {}
+    return {name: graph for name, graph in prepared.conversion.stages.items() if name not in ("quantised weights", "spiking")}
+
+
+def quantised_of(prepared: Prepared) -> Graph | None:
+    """The quantised ANN whose integers the network must give, rebuilt from its metadata; None where none is claimed."""
+    coding = coding_of(prepared.graph.metadata)
+    return quantised_ann(prepared.graph) if coding is not None and coding.code in LOSSLESS else None
+
+
+def exact(report: Report) -> bool:
+    """Whether every program that ran gives the quantised ANN's integers."""
+    return report.logits_equal is not False
+
+
+def _refused(target: Target, check: CheckResult) -> TargetResult:
+    try:
+        check.require()
+    except DoesNotFit as error:
+        rules = ", ".join(dict.fromkeys(v.rule for v in check.violations))
+        return TargetResult(target.chip.name, _check(check), False, f"{rules}: {error}", None, cores=_cores(target))
+    raise AssertionError("a check that fits was refused")
+
+
+def _ran(target: Target, check: CheckResult, program: Program, outcome: Outcome) -> TargetResult:
+    placements = tuple(Placement(s.population, s.core, s.start, s.stop, s.chip) for s in program.placements)
+    return TargetResult(target.chip.name, _check(check), True, "", _run(outcome), placements, _cores(target))
+
+
+def _check(check: CheckResult) -> Check:
+    return read(Check, check.to_json(), "check")
+
+
+def _run(outcome: Outcome) -> Run:
+    counts = outcome.counts
+    assert counts is not None
+    cycles = counts.cycles
+    spread = Spread(float(np.mean(cycles)), int(np.min(cycles)), int(np.max(cycles)))
+    return Run(
+        outcome.target,
+        outcome.engine,
+        len(outcome.predictions),
+        outcome.n_steps,
+        outcome.accuracy,
+        outcome.correct,
+        dict(counts.spikes),
+        dict(counts.synaptic_operations),
+        counts.neuron_updates,
+        counts.total_cycles,
+        outcome.time_s,
+        tuple(read(Energy, estimate.to_json(), "energy") for estimate in outcome.energy),
+        outcome.wall_s,
+        spread,
+        {name: tuple(int(n) for n in steps) for name, steps in counts.spikes_per_step.items()},
+        tuple(int(n) for n in counts.core_cycles),
+    )
+
+
+def _cores(target: Target) -> int | None:
+    return int(target.chip["cores"]) if "cores" in target.chip.numbers else None
+
+
+def _picture(graph: Graph) -> Picture:
+    sizes = shapes(graph)
+    nodes = tuple(PictureNode(name, type(node).__name__, sizes[name]) for name, node in graph.nodes.items())
+    return Picture(nodes, tuple((a, b) for a, b in graph.edges))
+
+
+def _scaling(inputs: InputOptions) -> str:
+    text = f"x / {inputs.scale:g} + {inputs.shift:g}"
+    return f"({text} - {list(inputs.mean)}) / {list(inputs.std)}" if inputs.mean or inputs.std else text
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    own: dict[str, Any] = {name: metadata.version(name) for name in ("snnport", "numpy", "nir", "numba")}
+    return {**own, "python": platform.python_version()}

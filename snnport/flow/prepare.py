@@ -1,0 +1,102 @@
+"""From an opened file to a graph that a target can judge: conversion for an ANN, the target's own passes for the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from snnport.datasets import Samples, Scaling, load_samples
+from snnport.errors import InvalidInput
+from snnport.flow.convert import CALIBRATION_SAMPLES, Conversion, ConvertOptions, convert_graph
+from snnport.flow.model import Model
+from snnport.graph import Graph
+from snnport.passes.base import Context, run_passes
+from snnport.targets.base import Target
+
+MAX_CALIBRATION = 4096
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """How input files are read: x / scale + shift, then (x - mean) / std; `labels` and `layout` as on the command line.
+
+    calibration: file of unlabelled samples. value_range: of x / scale + shift, for uniform samples where there is nothing else.
+    """
+
+    scale: float = 1.0
+    shift: float = 0.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    layout: str = "ntc"
+    labels: Path | None = None
+    calibration: Path | None = None
+    value_range: tuple[float, float] = (0.0, 1.0)
+
+    def load(self, path: Path, model: Model, *, labels: Path | None = None) -> Samples:
+        """The samples in the file at `path`, in the order and scale of `model`'s input."""
+        return load_samples(
+            path,
+            labels,
+            model.input_shape,
+            scale=self.scale,
+            shift=self.shift,
+            mean=self.mean,
+            std=self.std,
+            layout=self.layout,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A spiking graph ready for a target. done: what was applied to get it, in words or pass spellings."""
+
+    model: Model
+    graph: Graph
+    conversion: Conversion | None
+    done: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def spiking(
+    model: Model, inputs: InputOptions, options: ConvertOptions | None = None, samples: Samples | None = None
+) -> Prepared:
+    """The spiking graph of `model`: converted if it is an ANN, as it is if it holds neurons."""
+    if not model.is_ann:
+        return Prepared(model, model.graph, None, (), ())
+    x, source = calibration_samples(model, inputs, samples)
+    assert model.imported is not None
+    conversion = convert_graph(model.imported, x, source, options)
+    done = (f"calibrated on {source}", *conversion.passes)
+    return Prepared(model, conversion.graph, conversion, done, conversion.warnings)
+
+
+def for_target(prepared: Prepared, target: Target) -> Prepared:
+    """`prepared` after the passes that `target` still needs."""
+    passes = target.passes_for(prepared.graph)
+    if not passes:
+        return prepared
+    graph = run_passes(prepared.graph, passes, Context())
+    done = (*prepared.done, *(step.spelling for step in passes))
+    return Prepared(prepared.model, graph, prepared.conversion, done, prepared.warnings)
+
+
+def calibration_samples(model: Model, inputs: InputOptions, samples: Samples | None) -> tuple[npt.NDArray[np.float64], str]:
+    """Calibration samples and where they come from: --calibration, else the first of the input, else uniform numbers."""
+    if inputs.calibration is not None:
+        given = inputs.load(inputs.calibration, model)
+        if given.n_steps:
+            raise InvalidInput(str(inputs.calibration), "it holds spikes, images are needed", "Give images without a time axis")
+        count = min(given.n_samples, MAX_CALIBRATION)
+        return given.batch(0, count), f"{count} samples of {inputs.calibration.name}"
+    if samples is not None and not samples.n_steps:
+        count = min(samples.n_samples, CALIBRATION_SAMPLES)
+        return samples.batch(0, count), f"the first {count} samples of the input, without labels"
+    low, high = inputs.value_range
+    if not low < high:
+        raise InvalidInput("--range", f"{low}..{high} is empty", "Give LOW,HIGH")
+    uniform = np.random.default_rng(0).uniform(low, high, (CALIBRATION_SAMPLES, *model.input_shape))
+    scaled = Scaling(1.0, 0.0, inputs.mean, inputs.std).apply(uniform)
+    return scaled, f"{CALIBRATION_SAMPLES} uniform samples of the range {low:g}..{high:g}: give real ones for accuracy"

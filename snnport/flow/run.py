@@ -1,0 +1,249 @@
+"""Run a model on samples: by the engine (a program, integers) or by the reference (a graph, plain numpy)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snnport.convention import Coding, Convention
+from snnport.datasets import Samples
+from snnport.encoders import CountEncoder, Stimulus
+from snnport.errors import InvalidInput
+from snnport.graph import Graph, predecessors, shapes, the_input, the_output
+from snnport.program import Program
+from snnport.reference import run_spiking
+from snnport.sim.counts import Counts
+from snnport.sim.energy import EnergyEstimate, models_for, price
+from snnport.sim.engine import run
+from snnport.trace import Trace
+
+READOUTS = ("count", "last", "max", "sum")
+REFERENCE_CHUNK = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run gave. scores (n_samples, n_outputs): whole numbers whose arg max, ties to the lowest, is the prediction.
+
+    counts, energy: None and empty for the reference, which has no clock. time_s: modelled time of all samples.
+    """
+
+    target: str
+    engine: str
+    n_steps: int
+    readout: str
+    scores: npt.NDArray[Any]
+    labels: npt.NDArray[np.int64] | None
+    trace: Trace
+    counts: Counts | None
+    energy: tuple[EnergyEstimate, ...]
+    time_s: float | None
+    wall_s: float
+
+    @property
+    def predictions(self) -> npt.NDArray[np.int64]:
+        """Class of every sample."""
+        return np.asarray(self.scores.argmax(axis=1), np.int64)
+
+    @property
+    def correct(self) -> int | None:
+        """How many predictions equal the labels; None without labels."""
+        return None if self.labels is None else int(np.count_nonzero(self.predictions == self.labels))
+
+    @property
+    def accuracy(self) -> float | None:
+        """Fraction of correct predictions; None without labels."""
+        return None if self.correct is None else self.correct / len(self.predictions)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as `run --json` prints it."""
+        counts = self.counts
+        return {
+            "schema": 1,
+            "target": self.target,
+            "engine": self.engine,
+            "samples": len(self.predictions),
+            "steps": self.n_steps,
+            "readout": self.readout,
+            "predictions": self.predictions.tolist(),
+            "accuracy": self.accuracy,
+            "correct": self.correct,
+            "spikes": _totals(self.trace) if counts is None else dict(counts.spikes),
+            "synaptic_operations": {} if counts is None else dict(counts.synaptic_operations),
+            "neuron_updates": None if counts is None else counts.neuron_updates,
+            "cycles": None if counts is None else counts.total_cycles,
+            "time_s": self.time_s,
+            "energy": [estimate.to_json() for estimate in self.energy],
+            "wall_s": self.wall_s,
+        }
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """record: populations whose spikes and potentials to keep beside the outputs' spikes. readout: None for the default."""
+
+    record_spikes: tuple[str, ...] = ()
+    record_v: tuple[str, ...] = ()
+    readout: str | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Lazy:
+    """Samples that are read and scaled when a slice is asked for."""
+
+    samples: Samples
+
+    def __len__(self) -> int:
+        return self.samples.n_samples
+
+    def __getitem__(self, part: slice, /) -> npt.NDArray[Any]:
+        if self.samples.n_steps:
+            return self.samples.raster(part.start, part.stop)
+        return self.samples.batch(part.start, part.stop)
+
+
+def run_program(
+    program: Program,
+    samples: Samples,
+    options: RunOptions | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Outcome:
+    """Run `program` on all samples with the engine. Raises InvalidInput where input, readout or record do not fit it."""
+    options = options or RunOptions()
+    stimulus = stimulus_for(program.meta.get("encoder"), samples, program.n_steps)
+    spiking = [p for p in program.populations if p.name in program.outputs and p.neuron.family != "integrator"]
+    readout = _readout(options.readout, bool(spiking), str(program.meta.get("code", "")))
+    names = {p.name for p in program.populations}
+    wanted_v = {*options.record_v, *(program.outputs if readout in ("max", "sum") else ())}
+    wanted_spikes = {*options.record_spikes, *program.outputs}
+    _known({*wanted_v, *wanted_spikes}, names)
+    start = time.perf_counter()
+    result = run(
+        replace(program, n_steps=stimulus.n_steps),
+        stimulus,
+        record_spikes=wanted_spikes,
+        record_v=wanted_v,
+        threads=options.threads,
+        progress=progress,
+    )
+    wall = time.perf_counter() - start
+    scores = _scores(readout, program.outputs[0], result.spike_counts, result.final_v, result.trace)
+    trace = _without_helpers(result.trace, options, program.outputs)
+    seconds = float(result.counts.total_cycles / program.chip["clock_hz"]) if "clock_hz" in program.chip.numbers else None
+    energy = tuple(price(result.counts, model, seconds or 0.0) for model in models_for(program.target))
+    meta = {"target": program.target, "engine": "sim", "readout": readout, "steps": stimulus.n_steps}
+    return Outcome(
+        program.chip.name,
+        "sim",
+        stimulus.n_steps,
+        readout,
+        scores,
+        samples.y,
+        replace(trace, meta=meta),
+        result.counts,
+        energy,
+        seconds,
+        wall,
+    )
+
+
+def run_reference(
+    graph: Graph, coding: Coding | None, convention: Convention, samples: Samples, options: RunOptions | None = None
+) -> Outcome:
+    """Run a spiking graph with the reference executor. Raises InvalidInput where input, readout or record do not fit it."""
+    options = options or RunOptions()
+    stimulus = stimulus_for(coding.encoder if coding else None, samples, coding.n_steps if coding else 0)
+    output = predecessors(graph, the_output(graph))[0]
+    readout = _readout(options.readout, hasattr(graph.nodes[output], "v_threshold"), coding.code if coding else "")
+    _known({*options.record_v, *options.record_spikes}, set(graph.nodes))
+    shape = shapes(graph)[the_input(graph)]
+    start = time.perf_counter()
+    parts: list[Trace] = []
+    for first in range(0, stimulus.n_samples, REFERENCE_CHUNK):
+        raster = stimulus.raster(first, min(first + REFERENCE_CHUNK, stimulus.n_samples))
+        shaped = raster.reshape(*raster.shape[:2], *shape)
+        parts.append(run_spiking(graph, shaped, convention, coding, {output, *options.record_v}))
+    whole = Trace(
+        *({k: np.concatenate([getattr(p, q)[k] for p in parts]) for k in getattr(parts[0], q)} for q in ("spikes", "v"))
+    )
+    wall = time.perf_counter() - start
+    final = {output: whole.v[output][:, -1]}
+    counts = {output: whole.spikes[output].sum(axis=1)}
+    scores = _scores(readout, output, counts, final, whole)
+    trace = _without_helpers(whole, options, (output,))
+    meta = {"engine": "reference", "readout": readout, "steps": stimulus.n_steps}
+    return Outcome(
+        "reference", "reference", stimulus.n_steps, readout, scores, samples.y, replace(trace, meta=meta), None, (), None, wall
+    )
+
+
+def stimulus_for(encoder: Mapping[str, Any] | None, samples: Samples, n_steps: int) -> Stimulus:
+    """The stimulus that `samples` are for a model with this encoder (None: the samples must be spikes themselves)."""
+    if encoder is None:
+        if not samples.n_steps:
+            raise InvalidInput(
+                "input", "x is images, and this network has no encoder", "Give spikes (n_samples, n_steps, ...), or convert it"
+            )
+        return Stimulus(_Lazy(samples), None, samples.n_steps)
+    if samples.n_steps:
+        if samples.n_steps != n_steps:
+            raise InvalidInput("input", f"x has {samples.n_steps} steps, the network's schedule takes {n_steps}")
+        return Stimulus(_Lazy(samples), None, n_steps)
+    return Stimulus(_Lazy(samples), CountEncoder.from_json(encoder), n_steps)
+
+
+def _readout(wanted: str | None, spiking: bool, code: str) -> str:
+    if wanted is None:
+        if spiking:
+            return "count"
+        return "last" if code else "sum"
+    if wanted not in READOUTS:
+        raise InvalidInput(f"--readout {wanted}", "there is no such readout", f"Known: {', '.join(READOUTS)}")
+    if wanted == "count" and not spiking:
+        raise InvalidInput("--readout count", "the output neurons never fire", "Use last, max or sum")
+    return wanted
+
+
+def _known(wanted: Collection[str], names: Collection[str]) -> None:
+    missing = sorted(set(wanted) - set(names))
+    if missing:
+        raise InvalidInput(
+            f"--record {', '.join(missing)}", "there is no such population", f"Known: {', '.join(sorted(names))}"
+        )
+
+
+def _scores(
+    readout: str,
+    output: str,
+    spike_counts: Mapping[str, npt.NDArray[Any]],
+    final_v: Mapping[str, npt.NDArray[Any]],
+    trace: Trace,
+) -> npt.NDArray[Any]:
+    if readout == "count":
+        return spike_counts[output]
+    if readout == "last":
+        return final_v[output]
+    v = trace.v[output]
+    return v.max(axis=1) if readout == "max" else v.sum(axis=1, dtype=v.dtype if v.dtype.kind == "f" else np.int64)
+
+
+def _without_helpers(trace: Trace, options: RunOptions, outputs: Collection[str]) -> Trace:
+    """The trace without what was recorded only for the readout."""
+    spikes = {k: v for k, v in trace.spikes.items() if k in options.record_spikes or k in outputs}
+    return Trace(spikes, {k: v for k, v in trace.v.items() if k in options.record_v}, trace.meta)
+
+
+def _joined(parts: Sequence[Trace]) -> Trace:
+    """One trace of traces of consecutive samples."""
+    spikes = {name: np.concatenate([part.spikes[name] for part in parts]) for name in parts[0].spikes}
+    return Trace(spikes, {name: np.concatenate([part.v[name] for part in parts]) for name in parts[0].v})
+
+
+def _totals(trace: Trace) -> dict[str, int]:
+    return {name: int(spikes.sum(dtype=np.int64)) for name, spikes in trace.spikes.items()}

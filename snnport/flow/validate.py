@@ -1,0 +1,139 @@
+"""How much of the source network's answer survives each stage, and whether the last one is exact.
+
+Stages of an .onnx: float, folded, quantised activations, quantised weights (the quantised ANN), lowered. Of a converted .nir,
+whose metadata suffice to rebuild the quantised ANN: (float, with --against,) quantised weights, lowered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snnport.datasets import Samples
+from snnport.encoders import CountEncoder
+from snnport.errors import InvalidInput
+from snnport.flow.run import Outcome
+from snnport.graph import Graph, shapes, the_input
+from snnport.reference import forward
+
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """Accuracy (None without labels) and arg-max agreement with the first stage, fractions 0..1."""
+
+    name: str
+    accuracy: float | None
+    agreement: float | None
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first sample and output whose integer logit differs from the quantised ANN's."""
+
+    sample: int
+    output: int
+    expected: int
+    actual: int
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The waterfall. logit_mismatches counts samples; None where there is no quantised ANN to compare with."""
+
+    stages: tuple[StageResult, ...]
+    logits_equal: bool | None
+    logit_mismatches: int | None
+    first_divergence: Mismatch | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as `validate --json` prints it."""
+        first = self.first_divergence
+        return {
+            "schema": 1,
+            "stages": [vars(stage) for stage in self.stages],
+            "logits_equal": self.logits_equal,
+            "logit_mismatches": self.logit_mismatches,
+            "first_divergence": None if first is None else vars(first),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Expectation:
+    """What the stages before the program answer. classes: stage name -> arg max of every sample, in order.
+
+    logits: the integers of the quantised ANN (n_samples, n_outputs), None where nothing is claimed to equal them.
+    """
+
+    classes: Mapping[str, npt.NDArray[np.int64]]
+    logits: npt.NDArray[np.int64] | None
+
+
+def expect(
+    stages: Mapping[str, Graph], quantised: Graph | None, samples: Samples, say: Callable[[str], None] = lambda name: None
+) -> Expectation:
+    """Run every stage on what it takes: real input, rounded input, or counts.
+
+    stages: name -> graph, in order. quantised: the quantised ANN on counts, whose integers a lossless program must equal.
+    """
+    classes: dict[str, npt.NDArray[np.int64]] = {}
+    for name, graph in stages.items():
+        say(name)
+        classes[name] = _logits(graph, samples, integers=False).argmax(axis=1)
+    if quantised is None:
+        return Expectation(classes, None)
+    say("quantised weights")
+    logits = _logits(quantised, samples, integers=True).astype(np.int64)
+    classes["quantised weights"] = logits.argmax(axis=1)
+    return Expectation(classes, logits)
+
+
+def judge(expected: Expectation, outcome: Outcome, samples: Samples) -> Validation:
+    """Compare a run of the lowered program on `samples` with what was expected of it."""
+    classes = {**expected.classes, "lowered": outcome.predictions}
+    source = next(iter(classes.values()))
+    stages = tuple(
+        StageResult(name, _fraction(answer, samples.y), _fraction(answer, source)) for name, answer in classes.items()
+    )
+    if expected.logits is None:
+        return Validation(stages, None, None, None)
+    if expected.logits.shape != outcome.scores.shape:
+        raise InvalidInput("readout", f"scores have shape {outcome.scores.shape}, logits {expected.logits.shape}")
+    differs = expected.logits != outcome.scores
+    wrong = np.flatnonzero(differs.any(axis=1))
+    first = None
+    if len(wrong):
+        sample, output = int(wrong[0]), int(np.flatnonzero(differs[wrong[0]])[0])
+        first = Mismatch(sample, output, int(expected.logits[sample, output]), int(outcome.scores[sample, output]))
+    return Validation(stages, not len(wrong), len(wrong), first)
+
+
+def _logits(graph: Graph, samples: Samples, *, integers: bool) -> npt.NDArray[np.float64]:
+    parts = []
+    for start in range(0, samples.n_samples, CHUNK):
+        x = samples.batch(start, min(start + CHUNK, samples.n_samples))
+        out = forward(graph, _as_taken(graph, x), integers=integers)
+        parts.append(out.reshape(len(out), -1))
+    return np.concatenate(parts)
+
+
+def _as_taken(graph: Graph, x: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    """The samples as `graph` takes them: counts, rounded values, x beside -x, or as they are."""
+    encoder_data = json.loads(graph.metadata.get("snnport", "{}")).get("encoder")
+    if encoder_data is None:
+        doubled = shapes(graph)[the_input(graph)][0] == 2 * x.shape[1]
+        return np.maximum(np.concatenate([x, -x], axis=1), 0.0) if doubled else x
+    encoder = CountEncoder.from_json(encoder_data)
+    counts = encoder.counts(x)
+    weights_take_counts = any("bits" in node.metadata for node in graph.nodes.values())
+    return counts if weights_take_counts else counts * encoder.step
+
+
+def _fraction(answer: npt.NDArray[np.int64], truth: npt.NDArray[np.int64] | None) -> float | None:
+    return None if truth is None else float(np.count_nonzero(answer == truth)) / max(len(answer), 1)

@@ -1,0 +1,128 @@
+"""The options that several verbs share, each written once, and the way a verb asks for a whole group of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias, get_args, get_type_hints
+
+import typer
+
+from snnport.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Group:
+    """Options that travel together. options: parameter name -> (typer annotation, default). make: values -> one object."""
+
+    options: Mapping[str, tuple[Any, Any]]
+    make: Callable[..., Any]
+
+
+def expand_groups(function: Callable[..., None]) -> Callable[..., None]:
+    """`function` with every parameter annotated by a Group replaced by that group's options, as typer reads them."""
+    hints = get_type_hints(function, include_extras=True)
+    groups: dict[str, Group] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(function).parameters.values():
+        group = next((a for a in get_args(hints[parameter.name])[1:] if isinstance(a, Group)), None)
+        if group is None:
+            kind = inspect.Parameter.KEYWORD_ONLY
+            parameters.append(parameter.replace(annotation=hints[parameter.name], kind=kind))
+            continue
+        groups[parameter.name] = group
+        for name, (annotation, default) in group.options.items():
+            parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation))
+
+    @wraps(function)
+    def expanded(**values: Any) -> None:
+        made = {name: g.make(**{key: values.pop(key) for key in g.options}) for name, g in groups.items()}
+        function(**values, **made)
+
+    signature = inspect.Signature(parameters)
+    vars(expanded).pop("__wrapped__")
+    expanded.__annotations__ = {p.name: p.annotation for p in parameters}
+    vars(expanded)["__signature__"] = signature
+    return expanded
+
+
+def _make_conversion(**values: Any) -> Any:
+    from snnport.flow.convert import ConvertOptions
+
+    return ConvertOptions(**values)
+
+
+def _make_reading(**values: Any) -> Any:
+    from snnport.flow.model import ReadOptions
+
+    return ReadOptions(**values)
+
+
+def _make_scaling(mean: str, std: str, value_range: str = "0,1", **values: Any) -> Any:
+    from snnport.flow.prepare import InputOptions
+
+    bounds = _numbers("--range", value_range)
+    if len(bounds) != 2:
+        raise InvalidInput("--range", f"'{value_range}' is not LOW,HIGH")
+    means, deviations = _numbers("--mean", mean), _numbers("--std", std)
+    return InputOptions(mean=means, std=deviations, value_range=(bounds[0], bounds[1]), **values)
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise InvalidInput(option, f"'{text}' is no list of numbers", "Write them with commas: 0.1,0.2") from None
+
+
+def _option(kind: Any, *names: str, **text: Any) -> Any:
+    return Annotated[kind, typer.Option(*names, **text)]
+
+
+_CONVERSION = {
+    "code": (_option(str, "--code", help="How numbers become spikes: gate (lossless) or rate."), "gate"),
+    "levels": (_option(int, "--levels", help="Activations are the integers 0..L."), 16),
+    "input_levels": (_option(int, "--input-levels", help="The same for the input; 0: as --levels."), 0),
+    "bits": (_option(int, "--bits", help="Bits of a weight."), 8),
+    "correction": (_option(str, "--correction", help="Bias correction: on, off or auto."), "auto"),
+    "steps": (_option(int, "--steps", help="Steps of a sample in the rate code; 0: four times --levels."), 0),
+}
+_READING = {
+    "dialect": (_option(str | None, "--dialect", help="The framework that wrote a .nir, if snnport guesses wrong."), None),
+    "dt": (_option(float | None, "--dt", help="Seconds a step of a .nir that does not say."), None),
+    "reset": (_option(str | None, "--reset", help="Reset of a .nir that does not say: zero, value or subtract."), None),
+}
+_SCALING = {
+    "scale": (_option(float, "--scale", help="The network takes x / SCALE."), 1.0),
+    "shift": (_option(float, "--shift", help="Added after --scale."), 0.0),
+    "mean": (_option(str, "--mean", help="M,.. subtracted after --shift; one number or one a channel."), ""),
+    "std": (_option(str, "--std", help="D,.. divided by after --mean."), ""),
+    "calibration": (_option(Path | None, "--calibration", help="Unlabelled samples that thresholds are chosen on."), None),
+}
+_RANGE = {"value_range": (_option(str, "--range", help="LOW,HIGH of x / scale + shift, without --calibration."), "0,1")}
+_SAMPLES = {
+    "labels": (_option(Path | None, "--labels", help="Labels, where they are in a file of their own."), None),
+    "layout": (_option(str, "--layout", help="Order of the axes of spikes: ntc, tnc or nct."), "ntc"),
+}
+
+Conversion: TypeAlias = Annotated[Any, Group(_CONVERSION, _make_conversion)]
+"""ConvertOptions."""
+Reading: TypeAlias = Annotated[Any, Group(_READING, _make_reading)]
+"""ReadOptions, for verbs that take a .nir."""
+Scaling: TypeAlias = Annotated[Any, Group({**_SCALING, **_RANGE}, _make_scaling)]
+"""InputOptions of verbs that take no samples but may take calibration samples."""
+Samples: TypeAlias = Annotated[Any, Group({**_SCALING, **_SAMPLES}, _make_scaling)]
+"""InputOptions of verbs that take samples."""
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="An .onnx, .nir or Program .npz.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")]
+Out = Annotated[Path, typer.Option("-o", "--output", help="The file or folder to write.")]
+MaybeOut = Annotated[Path | None, typer.Option("-o", "--output", help="Write the trace (.npz) here.")]
+TargetName = Annotated[str, typer.Option("--target", help="A target's name, or the path of a .toml that varies one.")]
+TargetNames = Annotated[str, typer.Option("--target", help="T[,T...]: one target or several.")]
+Inputs = Annotated[Path, typer.Option("--input", help="Samples: .npz, .npy or idx (.gz too).")]
+Threads = Annotated[int | None, typer.Option("--threads", help="Threads of the engine; default: all cores.")]
+Readout = Annotated[str | None, typer.Option("--readout", help="Prediction from: count, last, max or sum.")]

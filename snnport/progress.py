@@ -1,0 +1,48 @@
+"""Progress on standard error: the stage and the share done, only for work that takes longer than two seconds."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+QUIET_S = 2.0
+
+
+class Progress:
+    """A line that is rewritten on a terminal, and a line every five seconds elsewhere. Used as a context manager."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._shown = 0.0
+        self._stage = ""
+        self._width = 0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._width:
+            sys.stderr.write("\r" + " " * self._width + "\r")
+
+    def say(self, stage: str) -> None:
+        """Name the stage of the work."""
+        self._stage = stage
+        self._line(stage)
+
+    def update(self, done: int, total: int) -> None:
+        """Tell how many of the samples of this stage are done."""
+        spent = time.monotonic() - self._start
+        left = spent / done * (total - done) if done else 0.0
+        self._line(f"{self._stage or 'run'}: {done} of {total} samples, {spent:.0f} s, about {left:.0f} s left")
+
+    def _line(self, text: str) -> None:
+        now, on_terminal = time.monotonic(), sys.stderr.isatty()
+        if now - self._start < QUIET_S or now - self._shown < (0.2 if on_terminal else 5.0):
+            return
+        self._shown = now
+        if on_terminal:
+            self._width = max(self._width, len(text))
+            sys.stderr.write("\r" + text.ljust(self._width))
+        else:
+            sys.stderr.write(text + "\n")
+        sys.stderr.flush()

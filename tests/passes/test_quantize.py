@@ -1,0 +1,99 @@
+"""quantize-activations and quantize-weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from networks import convnet, dense, mlp
+
+from snnport.errors import PassFailed
+from snnport.graph import WEIGHTED_NODES, QuantReLU, ReLU, chain, input_node, names_of, output_node, shapes, the_input
+from snnport.passes.base import Context, run_passes
+from snnport.passes.fold_batchnorm import FoldBatchNorm
+from snnport.passes.hoist_relu import HoistReLU
+from snnport.passes.merge_linear import MergeLinear
+from snnport.passes.quantize_activations import QuantizeActivations, best_step
+from snnport.passes.quantize_weights import QuantizeWeights
+from snnport.passes.separate_paths import SeparatePaths
+from snnport.passes.sum_pool import SumPool
+
+FOLD = (HoistReLU(), FoldBatchNorm(), SeparatePaths(), MergeLinear(), SumPool())
+
+
+def test_the_best_step_of_exact_multiples_is_their_unit() -> None:
+    values = np.repeat(np.arange(9.0), 5) * 0.25
+    assert best_step(values, values, 8) == pytest.approx(0.25, rel=1e-9)
+
+
+def test_the_best_step_beats_its_neighbours() -> None:
+    values = np.abs(np.random.default_rng(0).normal(size=4000))
+    step = best_step(values, values, 8)
+
+    def error(s: float) -> float:
+        return float(np.square(values - s * np.clip(np.floor(values / s + 0.5), 0, 8)).sum())
+
+    assert error(step) <= min(error(step * 1.03), error(step / 1.03), error(values.max() / 8))
+
+
+def test_the_best_step_respects_a_clipped_rectifier_and_dead_layers() -> None:
+    values = np.linspace(0, 1, 100)
+    assert best_step(values, values, 4, maximum=0.5) * 4 <= 0.5
+    assert best_step(np.zeros(3), np.zeros(3), 4) == 0.25
+
+
+def test_a_fully_quantised_network_has_even_thresholds_and_codes_in_range() -> None:
+    rng = np.random.default_rng(2)
+    graph = convnet(rng)
+    ctx = Context(rng.uniform(0, 1, (32, *shapes(graph)[the_input(graph)])))
+    quantised = run_passes(graph, [*FOLD, QuantizeActivations(8, 8), QuantizeWeights(6)], ctx)
+    for name in names_of(quantised, QuantReLU):
+        node = quantised.nodes[name]
+        assert node.metadata["theta"] % 2 == 0
+        assert node.step == pytest.approx(node.metadata["theta"] * node.metadata["scale"], rel=1e-12)
+    for name in names_of(quantised, *WEIGHTED_NODES):
+        node = quantised.nodes[name]
+        codes = node.weight / node.metadata["scale"]
+        np.testing.assert_allclose(codes, np.rint(codes), atol=1e-9)
+        assert np.abs(codes).max() <= 31 + 1e-9
+
+
+def test_thresholds_use_the_bits_they_have() -> None:
+    nodes = {"input": input_node((2,)), "a": dense(np.random.default_rng(0), 2, 3), "r": ReLU(), "output": output_node()}
+    ctx = Context(np.random.default_rng(1).uniform(0, 1, (16, 2)))
+    quantised = run_passes(chain(nodes), [SeparatePaths(), QuantizeActivations(4, 4, "off"), QuantizeWeights(8)], ctx)
+    codes = quantised.nodes["a"].weight / quantised.nodes["a"].metadata["scale"]
+    assert 120 <= np.abs(codes).max() <= 127
+
+
+def test_correction_auto_takes_the_better_of_the_two() -> None:
+    rng = np.random.default_rng(4)
+    graph = mlp(rng)
+    x = rng.uniform(0, 1, (64, 12))
+    found = {}
+    for correction in ("off", "on", "auto"):
+        ctx = Context(x)
+        run_passes(graph, [*FOLD, QuantizeActivations(4, 4, correction)], ctx)
+        facts = next(f for spelling, f in ctx.findings.items() if spelling.startswith("quantize-activations"))
+        found[correction] = (facts["agreement"], -facts["squared_error"])
+    assert found["auto"] == max(found["off"], found["on"])
+
+
+def test_impossible_requests_are_refused() -> None:
+    graph = mlp(np.random.default_rng(0))
+    with pytest.raises(PassFailed, match="needs calibration samples and there are 0"):
+        run_passes(graph, [*FOLD, QuantizeActivations()], Context())
+    with pytest.raises(PassFailed, match="there is no correction 'maybe'"):
+        run_passes(graph, [QuantizeActivations(correction="maybe")], Context(np.ones((2, 12))))
+    with pytest.raises(PassFailed, match="levels must be at least 1"):
+        run_passes(graph, [QuantizeActivations(levels=0)], Context(np.ones((2, 12))))
+    with pytest.raises(PassFailed, match="activations are not counts yet"):
+        run_passes(graph, [QuantizeWeights()], Context(np.ones((2, 12))))
+    with pytest.raises(PassFailed, match=r"17 bits are outside 2\.\.16"):
+        run_passes(graph, [QuantizeWeights(17)], Context(np.ones((2, 12))))
+
+
+def test_a_threshold_that_two_bits_cannot_hold_is_refused_by_name() -> None:
+    rng = np.random.default_rng(0)
+    ctx = Context(rng.uniform(0, 1, (16, 12)))
+    with pytest.raises(PassFailed, match=r"quantize-weights\{bits=2\}: r2?: its threshold is .* of its largest weight"):
+        run_passes(mlp(rng), [*FOLD, QuantizeActivations(64, 64), QuantizeWeights(2)], ctx)
