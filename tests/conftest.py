@@ -1,11 +1,29 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests, and the rules by which tests are chosen and judged.
+
+Tests marked `data` are deselected where SNNPORT_DATA names no folder. With SNNPORT_CORE=1 files that need an optional
+package are left out. With CI=true a skipped test has failed.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+from hypothesis import settings
+
+OPTIONAL = {"onnxruntime", "torch", "norse"}
+CORE_ONLY = os.environ.get("SNNPORT_CORE") == "1"
+CI = os.environ.get("CI") == "true"
+HAS_DATA = Path(os.environ.get("SNNPORT_DATA") or "/nonexistent").is_dir()
+
+settings.register_profile("test", deadline=None, max_examples=40, derandomize=CI)
+settings.register_profile("study", deadline=None, max_examples=2000)
+settings.load_profile("test")
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 @pytest.fixture(scope="session")
@@ -16,12 +34,44 @@ def data_dir() -> Path:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect what needs the large data sets where SNNPORT_DATA names no folder."""
-    if Path(os.environ.get("SNNPORT_DATA") or "/nonexistent").is_dir():
-        return
-    needy = [item for item in items if item.get_closest_marker("data")]
+    needy = [] if HAS_DATA else [item for item in items if item.get_closest_marker("data")]
     if needy:
         config.hook.pytest_deselected(items=needy)
         items[:] = [item for item in items if not item.get_closest_marker("data")]
-        reporter = config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.write_line(f"{len(needy)} tests on large data sets deselected: SNNPORT_DATA names no folder")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out the files that need an optional package where only the core is tested."""
+    return True if CORE_ONLY and collection_path.name.startswith("test_") and _optional(collection_path) else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each reason why tests were not run."""
+    if not HAS_DATA:
+        terminalreporter.write_line("tests on large data sets are deselected: SNNPORT_DATA names no folder")
+    if CORE_ONLY:
+        terminalreporter.write_line(f"files that need {', '.join(sorted(OPTIONAL))} are left out: SNNPORT_CORE=1")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    return _judged((yield))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    return _judged((yield))
+
+
+def _judged(report: Report) -> Report:
+    if CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"it was skipped, which counts as failed with CI=true: {report.longrepr}"
+    return report
+
+
+def _optional(path: Path) -> set[str]:
+    """The optional packages that a test file imports, itself or through a helper beside it."""
+    names = set(re.findall(r"^\s*(?:from|import)\s+(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+    helpers = [path.parent / f"{name}.py" for name in names] + [Path(__file__).parent / f"{name}.py" for name in names]
+    return (names & OPTIONAL).union(*(_optional(helper) for helper in helpers if helper.is_file() and helper != path))

@@ -1,0 +1,77 @@
+"""A report as one self-contained HTML page: it opens offline and asks the network for nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from snnport.report import charts, interactive, units, view
+from snnport.report.graph_picture import graph_picture
+from snnport.report.report import Report, TargetResult
+
+_HERE = Path(__file__).parent
+
+
+def render(report: Report, interactive_charts: bool = True) -> str:
+    """The page. Every picture is inline SVG; `interactive_charts` adds one chart a target that needs plotly.js (4.8 MB)."""
+    loader = Environment(
+        autoescape=True, loader=FileSystemLoader(_HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    loader.filters |= {
+        "count": units.count,
+        "number": units.number,
+        "percent": units.percent,
+        "points": units.points,
+        "si": units.si,
+        "shape": units.shape,
+        "plural": units.plural,
+        "plain": _plain,
+    }
+    # the style sheet is ours, so it may stand unescaped
+    style = Markup((_HERE / "page.css").read_text(encoding="utf-8"))
+    targets = [_target(result, report, interactive_charts) for result in report.targets]
+    plotted = any(t["figure"] for t in targets)
+    page = loader.get_template("page.html.j2").render(
+        report=report,
+        view=view,
+        style=style,
+        targets=targets,
+        waterfall=charts.waterfall(report.stages) if any(s.accuracy is not None for s in report.stages) else None,
+        network=graph_picture(report.graph) if report.graph.nodes else None,
+        plotly=interactive.library() if plotted else None,
+    )
+    # names from files may hold half characters, which no encoding can write
+    return page.encode("utf-8", "replace").decode()
+
+
+def _target(result: TargetResult, report: Report, interactive_charts: bool) -> dict[str, Any]:
+    """What the template shows of one target."""
+    run = result.run
+    layers = view.layers(result, report.graph)
+    sizes = view.sizes(result, report.graph)
+    stepwise = bool(run and any(run.spikes_per_step.values()))
+    return {
+        "result": result,
+        "check": result.check,
+        "run": run,
+        "summary": view.summary(result),
+        "usage": charts.usage_bars(result.check) if any(u.limit for u in result.check.usage) else None,
+        "chips": [charts.core_map(result, chip) for chip in sorted({p.chip for p in result.placements})],
+        "cores": view.cores_of(result),
+        "energies": [(e, charts.energy_ranges(e, run.samples)) for e in run.energy] if run else [],
+        "layers": layers,
+        "bars": charts.spike_bars(layers) if layers else None,
+        "strip": charts.step_strip(run, sizes) if run and stepwise else None,
+        "figure": (
+            interactive.script_json(interactive.steps_figure(run, sizes)) if run and stepwise and interactive_charts else None
+        ),
+    }
+
+
+def _plain(value: Any) -> str:
+    """An option's value as text."""
+    return value if isinstance(value, str) else json.dumps(value)
