@@ -108,3 +108,21 @@ def coding_of(metadata: Mapping[str, Any]) -> Coding | None:
         return None if data is None else Coding.from_json(data)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidGraph("metadata 'snnport'", f"it cannot be read ({error!r})", "Convert the network again") from None
+
+
+PLAIN = Convention("nir", dt=1e-4)
+"""What NIR itself says of its neurons: reset to v_reset, fire on v > v_threshold. Its dt is a guess, for leaky neurons only."""
+
+
+def convention_of(metadata: Mapping[str, Any]) -> Convention:
+    """The convention in a graph's metadata; CODED for a graph that snnport converted, PLAIN where nothing is said.
+
+    Raises InvalidGraph if it is damaged.
+    """
+    try:
+        data = json.loads(metadata.get("snnport", "{}")).get("convention")
+        if data is not None:
+            return Convention.from_json(data)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidGraph("metadata 'snnport'", f"its convention cannot be read ({error!r})", "Write it again") from None
+    return PLAIN if coding_of(metadata) is None else CODED

@@ -146,10 +146,12 @@ def with_metadata(node: nir.NIRNode, **entries: Any) -> nir.NIRNode:
 
 
 def without_node(graph: Graph, name: str) -> Graph:
-    """`graph` without node `name`, its sources wired to its destinations."""
-    sources, targets = predecessors(graph, name), successors(graph, name)
-    edges = [edge for edge in graph.edges if name not in edge]
-    edges += [(a, b) for a in sources for b in targets if (a, b) not in edges]
+    """`graph` without node `name`, its sources wired to its destinations.
+
+    Raises InvalidGraph where an edge is there already: NIR cannot add a source twice.
+    """
+    around = [(a, b) for a in predecessors(graph, name) for b in successors(graph, name) if name not in (a, b)]
+    edges = [*(edge for edge in graph.edges if name not in edge), *around]
     return build({k: v for k, v in graph.nodes.items() if k != name}, edges, graph.metadata)
 
 
@@ -252,16 +254,33 @@ def shapes(graph: Graph) -> dict[str, Shape]:
     known: dict[str, Shape] = {}
     for name in topological_order(graph):
         node = graph.nodes[name]
-        incoming = [known[a] for a in predecessors(graph, name) if (a, name) not in back]
+        sources = predecessors(graph, name)
+        incoming = [known[a] for a in sources if (a, name) not in back]
         if isinstance(node, nir.Input):
             known[name] = _ints(node.input_type["input"])
             continue
+        if sources and not incoming:
+            incoming = [own_input_shape(name, node)]
         if not incoming:
             raise InvalidGraph(name, f"this {type(node).__name__} has no input", "Connect it or remove it")
         if len(set(incoming)) > 1:
             raise InvalidGraph(name, f"the inputs it adds differ in shape: {', '.join(map(str, incoming))}")
         known[name] = output_shape(name, node, incoming[0])
+    for a, b in back:
+        from_outside = next((known[c] for c in predecessors(graph, b) if (c, b) not in back), None)
+        first = from_outside or own_input_shape(b, graph.nodes[b])
+        if known[a] != first:
+            raise InvalidGraph(b, f"the inputs it adds differ in shape: {first}, {known[a]} (the loop from {a})")
     return known
+
+
+def own_input_shape(name: str, node: nir.NIRNode) -> Shape:
+    """The input shape that the parameters of a node tell, for one fed by a loop alone. Raises InvalidGraph if they do not."""
+    if isinstance(node, nir.Affine | nir.Linear):
+        return (int(node.weight.shape[1]),)
+    if isinstance(node, NEURON_NODES) and np.ndim(node.r):
+        return np.shape(node.r)
+    raise InvalidGraph(name, "it is fed by a loop alone, and its parameters do not tell its shape", "Give the graph an input")
 
 
 def input_shapes(graph: Graph) -> dict[str, Shape]:
@@ -353,7 +372,7 @@ def _conv1d(name: str, node: nir.Conv1d, shape: Shape) -> Shape:
 
 
 def _dense(name: str, node: nir.Affine | nir.Linear, shape: Shape) -> Shape:
-    if shape[-1] != node.weight.shape[1] or len(shape) != 1:
+    if shape != (node.weight.shape[1],):
         raise InvalidGraph(name, f"its input is {shape}, its weight takes ({node.weight.shape[1]},)")
     return (int(node.weight.shape[0]),)
 
@@ -382,8 +401,8 @@ def _flatten(name: str, node: nir.Flatten, shape: Shape) -> Shape:
 
 
 def _channelwise(name: str, node: BatchNorm, shape: Shape) -> Shape:
-    if node.scale.shape != (shape[0],):
-        raise InvalidGraph(name, f"its input has {shape[0]} channels, it scales {node.scale.size}")
+    if node.scale.shape != shape[:1]:
+        raise InvalidGraph(name, f"its input has shape {shape}, it scales {node.scale.size} channels")
     return shape
 
 

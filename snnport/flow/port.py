@@ -11,8 +11,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from snnport.convention import coding_of
 from snnport.datasets import Samples
 from snnport.errors import DoesNotFit
@@ -144,7 +142,7 @@ def _run(outcome: Outcome) -> Run:
     counts = outcome.counts
     assert counts is not None
     cycles = counts.cycles
-    spread = Spread(float(np.mean(cycles)), int(np.min(cycles)), int(np.max(cycles)))
+    spread = None if cycles is None else Spread(float(cycles.mean()), int(cycles.min()), int(cycles.max()))
     return Run(
         outcome.target,
         outcome.engine,

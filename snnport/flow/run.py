@@ -135,7 +135,8 @@ def run_program(
     wall = time.perf_counter() - start
     scores = _scores(readout, program.outputs[0], result.spike_counts, result.final_v, result.trace)
     trace = _without_helpers(result.trace, options, program.outputs)
-    seconds = float(result.counts.total_cycles / program.chip["clock_hz"]) if "clock_hz" in program.chip.numbers else None
+    cycles = result.counts.total_cycles
+    seconds = None if cycles is None else cycles / float(program.chip["clock_hz"])
     energy = tuple(price(result.counts, model, seconds or 0.0) for model in models_for(program.target))
     meta = {"target": program.target, "engine": "sim", "readout": readout, "steps": stimulus.n_steps}
     return Outcome(
@@ -230,7 +231,8 @@ def _scores(
     if readout == "last":
         return final_v[output]
     v = trace.v[output]
-    return v.max(axis=1) if readout == "max" else v.sum(axis=1, dtype=v.dtype if v.dtype.kind == "f" else np.int64)
+    totals: npt.NDArray[Any] = v.max(axis=1) if readout == "max" else v.sum(axis=1)
+    return totals
 
 
 def _without_helpers(trace: Trace, options: RunOptions, outputs: Collection[str]) -> Trace:
