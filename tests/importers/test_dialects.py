@@ -1,0 +1,140 @@
+"""Every framework's mark is found, and what a file leaves open stays open until it is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+
+from snnport.errors import InvalidInput, UnknownName
+from snnport.graph import Graph, chain, input_node, output_node
+from snnport.importers.dialects import DIALECTS, check_choices, detect, settle
+
+
+def net(*neurons: nir.NIRNode, names: tuple[str, ...] = (), source: str = "input") -> Graph:
+    called = names or tuple(f"n{i}" for i in range(len(neurons)))
+    return chain({source: input_node((3,)), **dict(zip(called, neurons, strict=True)), "output": output_node((3,))})
+
+
+def lif(tau: Any, r: Any, reset: float = 0.0) -> nir.LIF:
+    full = [np.broadcast_to(np.asarray(v, float), (3,)).copy() for v in (tau, r, 0.0, 1.0, reset)]
+    return nir.LIF(*full)
+
+
+def integrate(r: float = 1.0) -> nir.IF:
+    return nir.IF(np.full(3, r), np.ones(3), np.zeros(3))
+
+
+TAU = np.array([0.01, 0.02, 0.05])
+
+
+@pytest.mark.parametrize(
+    ("graph", "name", "dt"),
+    [
+        (net(lif(TAU, TAU / 1e-4)), "snntorch", 1e-4),
+        (net(lif([2.0, 5.0, 10.0], [0.5, 0.8, 0.9])), "spyx", 1.0),
+        (net(lif(TAU, TAU * np.exp(-1e-3 / TAU) / 1e-3), names=("1_LIFNeuronTorch",)), "rockpool", 1e-3),
+        (net(lif(TAU, 7.0), names=("1_LIFNeuronTorch",)), "rockpool", None),
+        (net(integrate(1e4)), "spikingjelly", 1e-4),
+        (net(lif(TAU, 1.0), names=("_0",)), "norse", None),
+        (net(lif(TAU, 1.0), source="input_tensor"), "norse", None),
+        (net(integrate()), "sinabs", None),
+        (net(lif(TAU, 1.0)), "nir", None),
+        (net(lif(TAU, 0.0)), "nir", None),
+    ],
+)
+def test_marks(graph: Graph, name: str, dt: float | None) -> None:
+    found = detect(graph)
+    assert found.name == name
+    assert found.dt == (None if dt is None else pytest.approx(dt, rel=1e-6))
+    assert found.evidence
+
+
+def test_input_weights_count_as_evidence() -> None:
+    def cuba(w_in: float) -> nir.CubaLIF:
+        return nir.CubaLIF(*(np.full(3, v) for v in (2e-3, 1e-3, 10.0, 0.0, 1.0, 0.0, w_in)))
+
+    assert detect(net(cuba(20.0))).name == "snntorch"
+    assert detect(net(cuba(1.0))).name == "nir"
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_every_dialect_can_be_settled(name: str) -> None:
+    settled = settle(net(lif(TAU, 1.0)), name, 1e-3, "subtract")
+    assert settled.ambiguous == ()
+    assert settled.convention is not None
+    assert (settled.convention.name, settled.convention.dt, settled.convention.reset) == (name, 1e-3, "subtract")
+    assert DIALECTS[name].source
+
+
+@pytest.mark.parametrize(
+    ("name", "open_points"),
+    [
+        ("nir", ("dt",)),
+        ("norse", ("dt",)),
+        ("snntorch", ("reset",)),
+        ("sinabs", ()),
+        ("spyx", ()),
+        ("lava", ()),
+        ("rockpool", ("dt",)),
+        ("spikingjelly", ("dt", "reset")),
+    ],
+)
+def test_what_a_named_dialect_leaves_open(name: str, open_points: tuple[str, ...]) -> None:
+    settled = settle(net(lif(TAU, 1.0)), name, None, None)
+    assert tuple(point.split(":")[0] for point in settled.ambiguous) == open_points
+    assert (settled.convention is None) == bool(open_points)
+
+
+def test_a_written_reset_value_is_no_question() -> None:
+    settled = settle(net(lif(TAU, 1.0, reset=-0.5)), None, 1e-3, None)
+    assert settled.convention is not None
+    assert settled.convention.reset == "value"
+    assert settle(net(lif(TAU, 1.0)), None, 1e-3, None).ambiguous[0].startswith("reset: the file holds v_reset = 0")
+
+
+def test_long_time_constants_hint_at_steps() -> None:
+    (first, _) = settle(net(lif(20.0, 1.0)), None, None, None).ambiguous
+    assert first == (
+        "dt: no time step in the file; its time constants reach 20, so they may count steps (--dt 1);"
+        " settle with --dt SECONDS or --dialect NAME"
+    )
+
+
+def test_integrators_alone_have_no_reset() -> None:
+    li = nir.LI(*(np.full(3, v) for v in (0.01, 1.0, 0.0)))
+    assert [point[:2] for point in settle(net(li), None, None, None).ambiguous] == ["dt"]
+    assert settle(net(nir.Linear(np.ones((3, 3)))), None, None, None).convention is None
+
+
+def test_several_spikes_a_step_only_where_the_threshold_is_subtracted() -> None:
+    soft = settle(net(integrate()), "sinabs", None, None).convention
+    hard = settle(net(integrate()), None, None, "zero").convention
+    leaky = settle(net(lif(10.0, 1.0)), "sinabs", None, None).convention
+    assert soft is not None
+    assert hard is not None
+    assert leaky is not None
+    assert (soft.multi_spike, soft.v_min, soft.dt) == (True, -1.0, 1.0)
+    assert not hard.multi_spike
+    assert leaky.v_min is None
+
+
+def test_evidence_of_another_dialect_is_left_out() -> None:
+    graph = net(lif(TAU, TAU / 1e-4))
+    assert settle(graph, "norse", 1.0, None).evidence == ("the user says norse",)
+    assert len(settle(graph, "snntorch", None, None).evidence) == 2
+
+
+@pytest.mark.parametrize("dt", [0.0, -1.0, float("inf"), float("nan")])
+def test_impossible_time_steps(dt: float) -> None:
+    with pytest.raises(InvalidInput, match="is no time step"):
+        check_choices(None, dt, None)
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(UnknownName, match=r"dialect 'nors'.*Did you mean 'norse'"):
+        check_choices("nors", None, None)
+    with pytest.raises(UnknownName, match="reset 'soft'"):
+        check_choices(None, None, "soft")
