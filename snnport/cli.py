@@ -122,7 +122,8 @@ def convert(
     from snnport.flow.prepare import spiking
     from snnport.report.terminal import conversion as table
 
-    prepared = spiking(_open(file), inputs, options)
+    with Progress() as progress:
+        prepared = spiking(_open(file), inputs, options, say=progress.say)
     conversion = prepared.conversion
     if conversion is None:
         raise InvalidInput(str(file), "it holds spiking neurons already, there is nothing to convert", "Use snnport check")

@@ -15,6 +15,7 @@ class Progress:
         self._start = time.monotonic()
         self._shown = 0.0
         self._stage = ""
+        self._first: tuple[float, int] | None = None
         self._width = 0
 
     def __enter__(self) -> Progress:
@@ -26,14 +27,19 @@ class Progress:
 
     def say(self, stage: str) -> None:
         """Name the stage of the work."""
-        self._stage = stage
+        self._stage, self._first = stage, None
         self._line(stage)
 
     def update(self, done: int, total: int) -> None:
         """Tell how many of the samples of this stage are done."""
-        spent = time.monotonic() - self._start
-        left = spent / done * (total - done) if done else 0.0
-        self._line(f"{self._stage or 'run'}: {done} of {total} samples, {spent:.0f} s, about {left:.0f} s left")
+        now = time.monotonic()
+        text = f"{self._stage or 'run'}: {done} of {total} samples, {now - self._start:.0f} s"
+        if self._first is None:
+            self._first = (now, done)
+        elif done > self._first[1]:
+            left = (now - self._first[0]) / (done - self._first[1]) * (total - done)
+            text += f", about {left:.0f} s left"
+        self._line(text)
 
     def _line(self, text: str) -> None:
         now, on_terminal = time.monotonic(), sys.stderr.isatty()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,7 +74,11 @@ class Conversion:
 
 
 def convert_graph(
-    imported: Imported, calibration: npt.NDArray[np.float64], calibrated_on: str, options: ConvertOptions | None = None
+    imported: Imported,
+    calibration: npt.NDArray[np.float64],
+    calibrated_on: str,
+    options: ConvertOptions | None = None,
+    say: Callable[[str], None] = lambda stage: None,
 ) -> Conversion:
     """Convert an imported ANN. calibration (n, *input shape) holds unlabelled samples after input scaling.
 
@@ -87,6 +91,7 @@ def convert_graph(
     spelled: list[str] = []
     graph = imported.graph
     for stage, passes in _road(options).items():
+        say(f"convert: {stage}")
         graph = run_passes(graph, passes, ctx)
         stages[stage] = graph
         spelled += [step.spelling for step in passes]

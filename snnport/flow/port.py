@@ -60,8 +60,7 @@ def port(
 
     A target that the network does not fit is a result; what is wrong with the network or the data is raised.
     """
-    say("convert")
-    prepared = spiking(model, inputs, options, samples)
+    prepared = spiking(model, inputs, options, samples, say)
     results: list[TargetResult] = []
     programs: dict[str, Program] = {}
     judgements: list[Validation] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,14 +62,18 @@ class Prepared:
 
 
 def spiking(
-    model: Model, inputs: InputOptions, options: ConvertOptions | None = None, samples: Samples | None = None
+    model: Model,
+    inputs: InputOptions,
+    options: ConvertOptions | None = None,
+    samples: Samples | None = None,
+    say: Callable[[str], None] = lambda stage: None,
 ) -> Prepared:
     """The spiking graph of `model`: converted if it is an ANN, as it is if it holds neurons."""
     if not model.is_ann:
         return Prepared(model, model.graph, None, (), ())
     x, source = calibration_samples(model, inputs, samples)
     assert model.imported is not None
-    conversion = convert_graph(model.imported, x, source, options)
+    conversion = convert_graph(model.imported, x, source, options, say)
     done = (f"calibrated on {source}", *conversion.passes)
     return Prepared(model, conversion.graph, conversion, done, conversion.warnings)
 

@@ -108,9 +108,29 @@ def conversion(data: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [_text(f"passes: {', '.join(data['passes'])}")]
     parts.append(_text(f"code {data['code']}, calibrated on {data['calibration']}"))
     parts.append(_table(("source node", "type", "now", "how"), rows))
+    parts += [_text(line) for line in _findings(data["findings"])]
     parts += [_text(f"warning: {warning}", style=_PART) for warning in data["warnings"]]
     parts.append(_text(f"wrote {data['output']}"))
     return Group(*parts)
+
+
+def _findings(findings: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What the passes measured, as sentences."""
+    lines = []
+    for spelling, facts in findings.items():
+        name = spelling.partition("{")[0]
+        if "largest_error" in facts:
+            size = f"{facts['largest_error']:.2g} of {facts['largest_output']:.3g}"
+            lines.append(f"{name}: outputs moved by at most {size}, on {plural(facts['samples'], 'sample')}")
+        if "agreement" in facts:
+            lines.append(
+                f"{name}: {percent(facts['agreement'])} of the arg maxima stayed, bias correction "
+                f"{'on' if facts['correction'] else 'off'}"
+            )
+        if any(facts.get("zeroed_weights", {}).values()):
+            lost = ", ".join(f"{count} in {layer}" for layer, count in facts["zeroed_weights"].items() if count)
+            lines.append(f"{name}: weights rounded to zero: {lost}")
+    return lines
 
 
 def steps_done(data: Mapping[str, Any]) -> RenderableType:

@@ -142,9 +142,17 @@ def test_conversion(report: Report) -> None:
         "calibration": "512 samples",
         "passes": ["fold-batchnorm", "spike{code=gate}"],
         "ledger": write(report.ledger),
+        "findings": {
+            "fold-batchnorm": {"largest_error": 1e-15, "largest_output": 2.0, "samples": 32},
+            "quantize-activations{levels=4}": {"agreement": 0.5, "correction": True},
+            "quantize-weights{bits=8}": {"zeroed_weights": {"w1": 3, "w2": 0}},
+        },
         "warnings": ["another reader computes another network"],
     }
     text = _flat(terminal.conversion(data))
+    assert "fold-batchnorm: outputs moved by at most 1e-15 of 2, on 32 samples" in text
+    assert "quantize-activations: 50.00 % of the arg maxima stayed, bias correction on" in text
+    assert "quantize-weights: weights rounded to zero: 3 in w1" in text
     assert "passes: fold-batchnorm, spike{code=gate} code gate, calibrated on 512 samples" in text
     assert "BatchNormalization w1 became; folded: scale and shift move into the weights" in text
     assert "Dropout dropped dropped: identity at inference" in text
