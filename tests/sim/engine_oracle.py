@@ -1,0 +1,238 @@
+"""A slow second engine: plain Python integers, one synapse at a time, straight from docs/semantics.md.
+
+It shares no code with snnport/sim.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+import numpy as np
+
+from snnport.program import Conv, Dense, Diagonal, Program, Projection
+
+NEUTRAL = {
+    "if": dict.fromkeys(("v_init", "reset", "v_reset", "bias", "v_load"), 0)
+    | {"load_step": -1, "max_spikes": 1, "v_min": None, "v_max": None},
+    "integrator": {"v_init": 0, "bias": 0},
+    "cuba": {"bias_mant": 0, "bias_exp": 0},
+}
+HOST = ("input", "generator")
+
+
+def windows_of(size, kernel, stride, before, after, dilation=1):
+    """(target, kernel entry, source) of every tap along one axis."""
+    target = 0
+    while target * stride + dilation * (kernel - 1) < size + before + after:
+        for k in range(kernel):
+            source = target * stride + k * dilation - before
+            if 0 <= source < size:
+                yield target, k, source
+        target += 1
+
+
+def length_of(size, kernel, stride, before, after, dilation=1):
+    return (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def pooled(pool):
+    """source neuron -> pooled neurons whose window holds it; and the pooled shape."""
+    channels, height, width = pool.input_shape
+    (kh, kw), (sy, sx), (top, left, bottom, right) = pool.kernel_size, pool.stride, pool.padding
+    oh, ow = length_of(height, kh, sy, top, bottom), length_of(width, kw, sx, left, right)
+    held = defaultdict(list)
+    for oy, _, y in windows_of(height, kh, sy, top, bottom):
+        for ox, _, x in windows_of(width, kw, sx, left, right):
+            for c in range(channels):
+                held[(c * height + y) * width + x].append((c * oh + oy) * ow + ox)
+    return held
+
+
+def synapses(projection: Projection, n_sources: int):
+    """source neuron -> [(target, code)], one entry a synapse, a pooling window being one each."""
+    direct = defaultdict(list)
+    kind = projection.synapse
+    if isinstance(kind, Dense):
+        for i, row in enumerate(kind.codes.tolist()):
+            for j, code in enumerate(row):
+                direct[j].append((i, code))
+    elif isinstance(kind, Diagonal):
+        for i, code in enumerate(kind.codes.tolist()):
+            direct[i].append((i, code))
+    elif isinstance(kind, Conv):
+        out, per_group, kh, kw = kind.codes.shape
+        _, height, width = kind.input_shape
+        top, left, bottom, right = kind.padding
+        (sy, sx), (dy, dx) = kind.stride, kind.dilation
+        oh, ow = length_of(height, kh, sy, top, bottom, dy), length_of(width, kw, sx, left, right, dx)
+        codes = kind.codes.tolist()
+        for oy, ky, y in windows_of(height, kh, sy, top, bottom, dy):
+            for ox, kx, x in windows_of(width, kw, sx, left, right, dx):
+                for o in range(out):
+                    group = o // (out // kind.groups)
+                    for i in range(per_group):
+                        source = ((group * per_group + i) * height + y) * width + x
+                        direct[source].append(((o * oh + oy) * ow + ox, codes[o][i][ky][kx]))
+    if projection.pool is None:
+        return direct
+    held = pooled(projection.pool)
+    return {s: [synapse for p in held[s] for synapse in direct[p]] for s in range(n_sources)}
+
+
+def toward_zero(x, keep):
+    return (abs(x) * keep >> 12) * (1 if x >= 0 else -1)
+
+
+class Cell:
+    """One population and one sample."""
+
+    def __init__(self, population):
+        self.population, self.n = population, population.size
+        self.family = population.neuron.family
+        given = population.neuron.params
+        self.p = {}
+        if self.family not in HOST:
+            values = {**NEUTRAL[self.family], **given}
+            for name, value in values.items():
+                flat = [None] * self.n if value is None else np.broadcast_to(value, (self.n,)).tolist()
+                self.p[name] = flat
+        self.v = list(self.p.get("v_init", [0] * self.n))
+        self.u = [0] * self.n
+        self.saturations = self.wraps = 0
+
+    def load(self, t):
+        if self.family == "if":
+            for k in range(self.n):
+                if self.p["load_step"][k] == t:
+                    self.v[k] = self.p["v_load"][k]
+
+    def step(self, arrivals):
+        return [getattr(self, f"_{self.family}")(k, arrivals[k]) for k in range(self.n)]
+
+    def _integrator(self, k, a):
+        self.v[k] += a + self.p["bias"][k]
+        return 0
+
+    def _if(self, k, a):
+        p = {name: value[k] for name, value in self.p.items()}
+        v = self.v[k] + a + p["bias"]
+        clipped = v
+        if p["v_min"] is not None:
+            clipped = max(clipped, p["v_min"])
+        if p["v_max"] is not None:
+            clipped = min(clipped, p["v_max"])
+        self.saturations += clipped != v
+        v = clipped
+        spikes = 0
+        if v >= p["v_threshold"]:
+            spikes = 1 if p["max_spikes"] == 1 else min(p["max_spikes"], v // p["v_threshold"])
+            v = p["v_reset"] if p["reset"] else v - spikes * p["v_threshold"]
+        self.v[k] = v
+        return spikes
+
+    def _cuba(self, k, a):
+        p = {name: value[k] for name, value in self.p.items()}
+        u = toward_zero(self.u[k], 4096 - (p["du"] + 1)) + a * 64
+        if u > 2**23:
+            u, self.wraps = u - 2**24, self.wraps + 1
+        elif u <= -(2**23):
+            u, self.wraps = u + 2**24, self.wraps + 1
+        bias = p["bias_mant"] << p["bias_exp"] if p["bias_exp"] >= 0 else p["bias_mant"] >> -p["bias_exp"]
+        v = toward_zero(self.v[k], 4096 - p["dv"]) + u + bias
+        clipped = min(max(v, -(2**23) + 1), 2**23 - 1)
+        self.saturations += clipped != v
+        fires = clipped > p["vth"] * 64
+        self.u[k], self.v[k] = u, 0 if fires else clipped
+        return int(fires)
+
+
+def ordered(program: Program):
+    """Populations so that every projection without delay runs forward."""
+    done, rest = [], list(program.populations)
+    while rest:
+        for p in rest:
+            if all(q.delay or q.source in done for q in program.into(p.name)):
+                done.append(p.name)
+                rest.remove(p)
+                break
+        else:
+            raise AssertionError("loop without delay")
+    return done
+
+
+def simulate(program: Program, rasters: np.ndarray, steps: int):
+    """Everything that a run must give, as plain lists and integers. rasters (n_samples, given steps, n_inputs)."""
+    chip = {name: number.value for name, number in program.chip.numbers.items()}
+    lanes, overhead = chip["lanes"], chip["event_overhead_cycles"]
+    sizes = {p.name: p.size for p in program.populations}
+    families = {p.name: p.neuron.family for p in program.populations}
+    wires = {q.name: synapses(q, sizes[q.source]) for q in program.projections}
+    core = {}
+    for s in program.placements:
+        for k in range(s.start, s.stop):
+            core[s.population, k] = (s.chip, s.core)
+    cores = sorted(set(core.values()))
+    sweep = {c: -(-sum(1 for where in core.values() if where == c) // lanes) for c in cores}
+    fan = {
+        (q.name, j): Counter(core[q.target, i] for i, _ in wires[q.name][j])
+        for q in program.projections
+        for j in range(sizes[q.source])
+    }
+    order = ordered(program)
+    n = len(rasters)
+    result = {
+        "spikes": {name: np.zeros((n, steps, size), int) for name, size in sizes.items()},
+        "v": {name: np.zeros((n, steps, size), int) for name, size in sizes.items()},
+        "cycles": [0] * n,
+        "core_cycles": Counter(),
+        "queue_peak": Counter(),
+        "operations": Counter({q.name: 0 for q in program.projections}),
+        "messages": Counter(dict.fromkeys(sizes, 0)),
+        "saturations": Counter(dict.fromkeys(sizes, 0)),
+        "wraps": Counter(dict.fromkeys(sizes, 0)),
+    }
+    for s in range(n):
+        cells = {p.name: Cell(p) for p in program.populations}
+        history = {name: [] for name in sizes}
+        for t in range(steps):
+            busy, arriving = Counter(sweep), Counter()
+            for name in order:
+                cell = cells[name]
+                if families[name] == "input":
+                    first = sum(sizes[other] for other in program.inputs[: program.inputs.index(name)])
+                    spikes = rasters[s, t, first : first + cell.n].tolist() if t < rasters.shape[1] else [0] * cell.n
+                elif families[name] == "generator":
+                    spikes = [0] * cell.n
+                    params = cell.population.neuron.params
+                    for time, index in zip(params["time"].tolist(), params["index"].tolist(), strict=True):
+                        spikes[index] += time == t
+                else:
+                    cell.load(t)
+                    arrivals = [0] * cell.n
+                    for q in program.into(name):
+                        if t < q.delay:
+                            continue
+                        past = history[q.source][t - q.delay]
+                        for j, times in enumerate(past):
+                            for i, code in wires[q.name][j] if times else ():
+                                arrivals[i] += times * (code << q.exponent)
+                                result["operations"][q.name] += times
+                            for c, here in fan[q.name, j].items() if times else ():
+                                busy[c] += times * (overhead + -(-here // lanes))
+                                arriving[c] += times
+                    spikes = cell.step(arrivals)
+                history[name].append(spikes)
+                result["spikes"][name][s, t], result["v"][name][s, t] = spikes, cell.v
+                for j, times in enumerate(spikes):
+                    reached = {c for q in program.projections if q.source == name for c in fan[q.name, j]}
+                    result["messages"][name] += times * len(reached)
+                    if (name, j) in core and families[name] not in HOST:
+                        busy[core[name, j]] += times * len(reached) * chip["message_cycles"]
+            result["cycles"][s] += max(busy.values(), default=0) + chip["barrier_cycles"]
+            result["core_cycles"].update(busy)
+            for c, number in arriving.items():
+                result["queue_peak"][c] = max(result["queue_peak"][c], number)
+        for name, cell in cells.items():
+            result["saturations"][name] += cell.saturations
+            result["wraps"][name] += cell.wraps
+    return result
