@@ -1,0 +1,139 @@
+"""Loihi's LIF neuron: from times and thresholds in seconds and codes to the register fields du, dv, vth, bias.
+
+Per step (lava-nc 0.10.0, proc/lif/models.py, PyLifModelBitAcc), everything in 1/64 of a weight code:
+    u <- u (4096 - du - 1) / 4096 + 64 a,   v <- v (4096 - dv) / 4096 + u + bias_mant 2^bias_exp,   spike iff v > 64 vth, v <- 0
+with products rounded toward zero. Decay codes are rounded to the nearest: du + 1 = rint(4096 d_syn), dv = rint(4096 d_mem).
+(The single LIF neuron that Pedersen et al., Nature Communications, 2024, doi 10.1038/s41467-024-52259-9, recorded on Loihi 2
+was truncated instead: 4096 * 0.04 = 163.84 ran as dv = 163. Nearest, 164, gives the same spikes there, and keeps them at
+finer scales of the weights, where 163 does not.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import nir
+import numpy as np
+
+from snnport.fixed import IntArray
+from snnport.graph import Real, names_of
+from snnport.passes.quantize_snn import decays
+from snnport.program import Conv, Dense, Diagonal, Neuron, Population, Projection
+from snnport.quant import round_half_even
+from snnport.targets.intervals import LIF_UNIT, NEVER_FIRES
+from snnport.targets.lowering import Plan
+from snnport.targets.synapses import population_shape
+
+ONE = 4096
+"""A decay of 1, that is, of all of the state in one step."""
+NEURONS = (nir.IF, nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI)
+
+
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """Register fields of one population, one value a neuron (n,), as computed: a rule says whether they fit.
+
+    current, potential: decay codes du + 1 and dv. vth, bias: threshold in codes, bias in 1/64 of a code. factor: what
+    codes into this population are multiplied by.
+    """
+
+    current: IntArray
+    potential: IntArray
+    vth: IntArray
+    bias: IntArray
+    factor: int
+
+
+def decay_code(fraction: Real) -> IntArray:
+    """The 12-bit code of a decay given as a fraction a step: the nearest."""
+    return round_half_even(np.asarray(fraction, np.float64) * ONE)
+
+
+def fields_of(plan: Plan, name: str) -> Fields | None:
+    """The fields of neuron node `name`, or None if its threshold is no integer."""
+    node: Any = plan.graph.nodes[name]
+    size = len(plan.bias[name])
+    theta = _threshold(plan, name)
+    if theta is None:
+        return None
+    lost = [np.broadcast_to(decay_code(d).reshape(-1), (size,)) for d in decays(node, plan.convention)]
+    current = lost[0] if len(lost) == 2 else np.full(size, ONE, np.int64)
+    # A field of 0 is outside the chip's range; doubled, a threshold of one code is the field 1.
+    factor = 2 if mixed_and_odd(plan.into(name)) or np.any(_field(plan, node, theta, lost[-1]) == 0) else 1
+    vth = _field(plan, node, theta * factor, lost[-1])
+    return Fields(current, lost[-1], vth, plan.bias[name] * LIF_UNIT * factor, factor)
+
+
+def _threshold(plan: Plan, name: str) -> IntArray | None:
+    """The threshold over the resting potential, in codes. A relay's is 1; a neuron that is only read has the greatest."""
+    node: Any = plan.graph.nodes[name]
+    if not hasattr(node, "v_threshold"):
+        return np.full(len(plan.bias[name]), NEVER_FIRES, np.int64)
+    theta = plan.codes(name, node.v_threshold)
+    rest = plan.codes(name, getattr(node, "v_leak", 0.0))
+    if theta is None or rest is None:
+        return None
+    return theta - rest
+
+
+def _field(plan: Plan, node: Any, theta: IntArray, leak: IntArray) -> IntArray:
+    """vth for a threshold in codes. Without decay potentials are whole codes, and v >= theta is v > theta - 1."""
+    if not hasattr(node, "v_threshold") or plan.convention.comparison == ">":
+        return np.minimum(theta, NEVER_FIRES) if not hasattr(node, "v_threshold") else theta
+    return np.where(leak == 0, theta - 1, theta) if isinstance(node, nir.IF) else theta
+
+
+def mixed_and_odd(projections: tuple[Projection, ...]) -> bool:
+    """Whether some synapses would need an odd code in the mixed sign mode, which holds even codes only."""
+    for projection in projections:
+        codes = projection.synapse.codes
+        if codes.min(initial=0) < 0 < codes.max(initial=0) and np.any(codes % 2):
+            return True
+    return False
+
+
+def bias_fields(bias: IntArray, most: int) -> tuple[IntArray, int]:
+    """(mant, exp) with mant * 2^exp = bias and |mant| <= most, exp as small as can be; mant may still be too large at 7."""
+    exponent = 0
+    while exponent < 7 and np.abs(bias >> exponent).max(initial=0) > most:
+        exponent += 1
+    return bias >> exponent, exponent
+
+
+def population(plan: Plan, name: str, fields: Fields) -> Population:
+    """The engine's population of `fields`, clipped to what the registers hold where a rule has refused them."""
+    mant, exponent = bias_fields(fields.bias, ONE - 1)
+    params = {
+        "du": np.clip(fields.current - 1, -1, ONE - 1),
+        "dv": np.clip(fields.potential, 0, ONE),
+        "vth": np.clip(fields.vth, 0, NEVER_FIRES),
+        "bias_mant": np.clip(mant, -ONE + 1, ONE - 1),
+        "bias_exp": np.asarray(exponent),
+    }
+    compact = {key: value[:1].reshape(()) if value.ndim and _uniform(value) else value for key, value in params.items()}
+    return Population(name, population_shape(plan.shapes[name]), Neuron("cuba", compact))
+
+
+def doubled(projection: Projection, factor: int) -> Projection:
+    """`projection` with its codes multiplied by `factor`."""
+    synapse = projection.synapse
+    codes = synapse.codes.astype(np.int64) * factor
+    codes = codes.astype(np.int16 if np.abs(codes).max(initial=0) < 1 << 15 else np.int64)
+    new: Conv | Dense | Diagonal
+    if isinstance(synapse, Conv):
+        new = Conv(codes, synapse.input_shape, synapse.stride, synapse.padding, synapse.dilation, synapse.groups)
+    else:
+        new = type(synapse)(codes)
+    return Projection(
+        projection.name, projection.source, projection.target, new, projection.pool, projection.delay, projection.exponent
+    )
+
+
+def cuba_nodes(plan: Plan) -> tuple[str, ...]:
+    """The neuron nodes that become LIF neurons, in topological order."""
+    return names_of(plan.graph, *NEURONS)
+
+
+def _uniform(values: IntArray) -> bool:
+    return bool(values.size) and bool(np.all(values == values.reshape(-1)[0]))
