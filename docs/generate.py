@@ -15,8 +15,8 @@ import typer
 from snnport.cli import app
 from snnport.errors import SnnportError
 from snnport.flow.targets import describe, listing
-from snnport.graph import NEURON_NODES
 from snnport.importers.onnx_ops.table import OPERATORS
+from snnport.nodes import NEURON_NODES
 from snnport.targets.base import resolve_target
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -97,7 +97,7 @@ def load_chip(path: Path, shipped: Mapping[str, Path] | None = None) -> Chip:
     if base is None:
         return Chip.from_json(data, str(path))
     known = shipped or {}
-    if base not in known:
+    if not isinstance(base, str) or base not in known:
         raise UnknownName.among("chip", str(base), list(known))
     parent = load_chip(known[base])
     own = Chip.from_json({"target": parent.target, **data}, str(path))

@@ -150,7 +150,7 @@ def quantize(
     output: Out,
     reading: Reading,
     target: Annotated[str | None, typer.Option("--target", help="Quantise for this target.")] = None,
-    bits: Annotated[int, typer.Option("--bits", help="Bits of a weight, without --target.")] = 8,
+    bits: Annotated[int | None, typer.Option("--bits", help="Bits of a weight, without --target; default 8.")] = None,
     json_output: Json = False,
 ) -> None:
     """Give a spiking network (.nir) integer codes; the file stays a valid float graph."""

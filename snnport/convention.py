@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -41,6 +42,8 @@ class Convention:
         ):
             if value not in known:
                 raise UnknownName.among(kind, value, known)
+        if not (isinstance(self.dt, int | float) and 0 < self.dt < math.inf):
+            raise InvalidGraph("dt", f"{self.dt!r} is no positive number of seconds")
 
     def having(self, **changes: Any) -> Convention:
         """This convention with some of its rules changed."""
@@ -93,8 +96,11 @@ class Coding:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Coding:
-        """The coding that `data` describes."""
+        """The coding that `data` describes. Raises KeyError, TypeError or ValueError if it describes none."""
         windows = {name: Window(**w) for name, w in data["windows"].items()}
+        steps = [data["n_steps"], *(n for w in windows.values() for n in (w.arrival, w.open, w.levels))]
+        if not all(isinstance(n, int) for n in steps):
+            raise ValueError("a number of steps is no integer")
         return cls(data["code"], data["n_steps"], data["encoder"], windows)
 
 

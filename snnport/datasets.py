@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from snnport.errors import InvalidInput, UnknownName
 from snnport.events import Events, read_npz
-from snnport.graph import Shape
+from snnport.nodes import Shape
 
 Array: TypeAlias = npt.NDArray[Any]
 

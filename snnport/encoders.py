@@ -5,6 +5,7 @@ An encoder is data that travels in a graph's and a program's metadata, so that a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -85,8 +86,10 @@ class Stimulus:
         return len(self.x)
 
     def raster(self, start: int, stop: int) -> npt.NDArray[np.integer]:
-        """Spikes (stop - start, n_steps, n_neurons) of samples start..stop-1."""
+        """Spikes (stop - start, n_steps, n_neurons) of samples start..stop-1. Raises InvalidInput on a wrong n_steps."""
         part = self.x[start:stop]
         if self.encoder is None:
-            return part.reshape(len(part), self.n_steps, -1)
+            if part.ndim < 2 or part.shape[1] != self.n_steps:
+                raise InvalidInput("stimulus", f"its spikes have shape {part.shape}, the run takes {self.n_steps} steps")
+            return part.reshape(len(part), self.n_steps, math.prod(part.shape[2:]))
         return self.encoder.raster(self.encoder.counts(part), self.n_steps)

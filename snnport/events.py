@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,20 @@ from snnport.errors import InvalidInput
 
 MAX_NPZ_BYTES = 8 << 30
 """An .npz whose arrays unpack to more is refused before anything is unpacked."""
+
+_DAMAGED = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    SyntaxError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+)
+"""What numpy and zipfile raise on damaged archives: random bytes in a valid file brought out each of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +81,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         os.replace(name, path)
     except OSError as error:
         Path(name).unlink(missing_ok=True)
-        raise InvalidInput(str(path), f"it cannot be written: {error.strerror}", "Free some space") from None
+        raise InvalidInput(str(path), f"it cannot be written: {error.strerror}", "Free space or choose another place") from None
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -94,5 +110,5 @@ def read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise InvalidInput(str(path), "there is no such file") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError, SyntaxError) as error:
+    except _DAMAGED as error:
         raise InvalidInput(str(path), f"it is no readable .npz or .npy file: {error}") from None

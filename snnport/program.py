@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from operator import index
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -16,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from snnport.chip import Chip
-from snnport.errors import InvalidInput
+from snnport.errors import InvalidInput, UnknownName
 from snnport.events import read_npz, write_npz
 from snnport.fixed import IntArray
 
@@ -146,8 +147,11 @@ class Program:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def population(self, name: str) -> Population:
-        """The population called `name`."""
-        return next(p for p in self.populations if p.name == name)
+        """The population called `name`. Raises UnknownName."""
+        found = next((p for p in self.populations if p.name == name), None)
+        if found is None:
+            raise UnknownName.among("population", name, [p.name for p in self.populations])
+        return found
 
     def into(self, name: str) -> tuple[Projection, ...]:
         """The projections whose target is population `name`."""
@@ -238,12 +242,12 @@ def _unpack(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> Program:
             p["target"],
             _SYNAPSES[p["synapse"]](_frozen(arrays[f"projection/{p['name']}/codes"]), **_tuples(p["geometry"])),
             None if p["pool"] is None else SumPool(**_tuples(p["pool"])),
-            p["delay"],
-            p["exponent"],
+            index(p["delay"]),
+            index(p["exponent"]),
         )
         for p in header["projections"]
     )
-    return Program(
+    program = Program(
         header["target"],
         Chip.from_json(header["chip"]),
         populations,
@@ -251,9 +255,14 @@ def _unpack(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> Program:
         tuple(Slice(**s) for s in header["placements"]),
         tuple(header["inputs"]),
         tuple(header["outputs"]),
-        header["n_steps"],
+        index(header["n_steps"]),
         MappingProxyType(header["meta"]),
     )
+    named = {*program.inputs, *program.outputs, *(s.population for s in program.placements)}
+    lost = named.union(*((p.source, p.target) for p in projections)) - {p.name for p in populations}
+    if lost:
+        raise ValueError(f"there is no population {', '.join(sorted(lost))}")
+    return program
 
 
 def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,9 @@ import numpy.typing as npt
 from snnport.errors import InvalidGraph
 from snnport.fixed import IntArray, signed_range
 
+MAX_CODE = 1 << 52
+"""Beyond this every float64 is an integer, so that codes could not be told from noise."""
+
 
 @dataclass(frozen=True, eq=False)
 class QTensor:
@@ -42,16 +45,16 @@ def round_half_even(values: npt.ArrayLike) -> npt.NDArray[np.int64]:
 def codes_of(values: npt.ArrayLike, scale: float, where: str, tolerance: float = 1e-3) -> npt.NDArray[np.int64]:
     """The integer codes that real `values` were made of with `scale`.
 
-    Raises InvalidGraph if some value lies further than `tolerance` codes from an integer, that is, if the values were
-    not made with this scale.
+    Raises InvalidGraph if some value lies further than `tolerance` codes from an integer or beyond MAX_CODE, that is, if
+    the values were not made with this scale.
     """
-    ratio = np.asarray(values, np.float64) / scale
-    codes = np.rint(ratio)
-    worst = float(np.abs(ratio - codes).max(initial=0.0))
+    with np.errstate(all="ignore"):  # a scale of 0 or an infinite value gives no number, which `worst` shows
+        ratio = np.asarray(values, np.float64) / scale
+        codes = np.rint(ratio)
+        worst = float(np.abs(ratio - codes).max(initial=0.0))
+    remedy = "The file was edited after quantisation; quantise it again"
     if not worst <= tolerance:
-        raise InvalidGraph(
-            where,
-            f"its values are {worst:.3g} codes away from multiples of its scale {scale:.6g}",
-            "The file was edited after quantisation; quantise it again",
-        )
+        raise InvalidGraph(where, f"its values are {worst:.3g} codes away from multiples of its scale {scale:.6g}", remedy)
+    if np.abs(codes).max(initial=0.0) > MAX_CODE:
+        raise InvalidGraph(where, f"it holds a code beyond {MAX_CODE}", remedy)
     return codes.astype(np.int64)

@@ -18,23 +18,8 @@ import numpy.typing as npt
 
 from snnport.convention import Coding, Convention, Window
 from snnport.errors import InvalidGraph, InvalidInput, UnsupportedNode
-from snnport.graph import (
-    NEURON_NODES,
-    BatchNorm,
-    Graph,
-    MaxPool2d,
-    QuantReLU,
-    ReLU,
-    Shape,
-    back_edges,
-    conv_padding,
-    pair,
-    predecessors,
-    shapes,
-    the_input,
-    the_output,
-    topological_order,
-)
+from snnport.graph import Graph, back_edges, predecessors, shapes, the_input, the_output, topological_order
+from snnport.nodes import NEURON_NODES, BatchNorm, MaxPool2d, QuantReLU, ReLU, Shape, conv_padding, pair
 from snnport.quant import codes_of
 from snnport.trace import Trace
 

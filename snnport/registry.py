@@ -12,7 +12,10 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-from snnport.errors import UnknownName
+from snnport.errors import InvalidInput, UnknownName
+
+EXTRAS = {"onnxruntime": "verify", "torch": "train", "norse": "train"}
+"""Optional package -> the extra of snnport that installs it."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,18 @@ class Registry:
         return tuple(sorted(self.entries))
 
     def load(self, name: str) -> Any:
-        """The object registered as `name`. Raises UnknownName with the nearest known name."""
+        """The object registered as `name`. Raises UnknownName with the nearest name, InvalidInput naming a missing extra."""
         if name not in self.entries:
             raise UnknownName.among(self.kind, name, self.names())
         module, _, attribute = self.entries[name].partition(":")
-        return getattr(import_module(module), attribute)
+        try:
+            return getattr(import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").split(".")[0]
+            if package not in EXTRAS:
+                raise
+            what, remedy = f"it needs {package}, which is not installed", f"Type: pip install 'snnport[{EXTRAS[package]}]'"
+            raise InvalidInput(f"{self.kind} '{name}'", what, remedy) from None
 
 
 TARGETS = Registry(

@@ -14,7 +14,8 @@ from typing import TypeVar
 import pytest
 from hypothesis import settings
 
-OPTIONAL = {"onnxruntime", "torch", "norse"}
+from snnport.registry import EXTRAS
+
 CORE_ONLY = os.environ.get("SNNPORT_CORE") == "1"
 CI = os.environ.get("CI") == "true"
 HAS_DATA = Path(os.environ.get("SNNPORT_DATA") or "/nonexistent").is_dir()
@@ -50,7 +51,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not HAS_DATA:
         terminalreporter.write_line("tests on large data sets are deselected: SNNPORT_DATA names no folder")
     if CORE_ONLY:
-        terminalreporter.write_line(f"files that need {', '.join(sorted(OPTIONAL))} are left out: SNNPORT_CORE=1")
+        terminalreporter.write_line(f"files that need {', '.join(sorted(EXTRAS))} are left out: SNNPORT_CORE=1")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -74,4 +75,4 @@ def _optional(path: Path) -> set[str]:
     """The optional packages that a test file imports, itself or through a helper beside it."""
     names = set(re.findall(r"^\s*(?:from|import)\s+(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
     helpers = [path.parent / f"{name}.py" for name in names] + [Path(__file__).parent / f"{name}.py" for name in names]
-    return (names & OPTIONAL).union(*(_optional(helper) for helper in helpers if helper.is_file() and helper != path))
+    return (names & set(EXTRAS)).union(*(_optional(helper) for helper in helpers if helper.is_file() and helper != path))

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import nir
 import numpy as np
 
-from snnport.graph import BatchNorm, Graph, MaxPool2d, ReLU, build, chain, flatten_node, input_node, output_node
+from snnport.graph import Graph, build, chain
+from snnport.nodes import BatchNorm, MaxPool2d, ReLU, flatten_node, input_node, output_node
 
 
 def conv(

@@ -10,7 +10,8 @@ import nir
 import numpy as np
 
 from snnport.convention import CODED, Coding, Convention, Window
-from snnport.graph import Graph, build, chain, input_node, output_node
+from snnport.graph import Graph, build, chain
+from snnport.nodes import input_node, output_node
 
 PLAIN_IF = Convention("test", dt=1.0, reset="zero", comparison=">=")
 """Integrate and fire with r = 1 at dt = 1: what the codes say is what happens."""

@@ -22,20 +22,11 @@ from nir import serialization
 
 from snnport.errors import InvalidGraph
 from snnport.events import write_bytes
-from snnport.graph import (
-    NEURON_NODES,
-    Graph,
-    Shape,
-    input_node,
-    output_node,
-    pair,
-    predecessors,
-    shapes,
-    successors,
-)
+from snnport.graph import Graph, predecessors, shapes, successors
 from snnport.importers.nir import NODES_KEY
 from snnport.importers.nirnodes import BUILDERS
 from snnport.importers.stored import store_conv
+from snnport.nodes import NEURON_NODES, Shape, input_node, output_node, pair
 
 _KINDS = tuple(getattr(nir, kind) for kind in BUILDERS)
 _FULL = (*NEURON_NODES, nir.Threshold, nir.Delay, nir.Scale)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from snnport.convention import Convention, coding_of, convention_of
 from snnport.errors import InvalidInput
 from snnport.flow.compare import Comparison, aligned, compare_traces, expected_trace
 from snnport.flow.convert import ConvertOptions
@@ -15,7 +14,8 @@ from snnport.flow.port import quantised_of, stages_of
 from snnport.flow.prepare import InputOptions, for_target, spiking
 from snnport.flow.run import Outcome, RunOptions, run_program, run_reference
 from snnport.flow.validate import Validation, expect, judge
-from snnport.graph import NEURON_NODES, Graph, names_of, predecessors, the_output
+from snnport.graph import names_of, predecessors, the_output
+from snnport.nodes import NEURON_NODES
 from snnport.program import Program
 from snnport.targets.base import Target, resolve_target
 from snnport.trace import Trace
@@ -60,7 +60,7 @@ def execute(
         graph = prepared.graph
         output = predecessors(graph, the_output(graph))[0]
         chosen, expected = _recording(request, names_of(graph, *NEURON_NODES), output)
-        outcome = run_reference(graph, coding_of(graph.metadata), _convention(model, graph), samples, chosen)
+        outcome = run_reference(graph, samples, chosen)
         return outcome, _compared(outcome.trace, expected, request.delay), prepared.done
     target = resolve_target(request.target)
     if prepared is not None:
@@ -107,13 +107,6 @@ def _own_program(model: Model, target: Target) -> Program:
         what = f"it is a program for {program.target}, not for {target.name}"
         raise InvalidInput(str(model.path), what, f"Use --target {program.target}")
     return program
-
-
-def _convention(model: Model, graph: Graph) -> Convention:
-    """What a reference run takes the neurons to mean: the file's own convention; converted networks have one of theirs."""
-    imported = model.imported
-    given = imported.convention if imported is not None else None
-    return given or convention_of(graph.metadata)
 
 
 def _recording(request: Request, running: tuple[str, ...], output: str) -> tuple[RunOptions, Trace | None]:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from snnport.convention import Coding
 from snnport.errors import InvalidGraph, InvalidInput
-from snnport.graph import NEURON_NODES, Graph, Shape, shapes, the_input
+from snnport.graph import Graph, shapes, the_input
 from snnport.importers.base import Imported
 from snnport.importers.nir import read_nir
 from snnport.importers.onnx import read_onnx
+from snnport.nodes import NEURON_NODES, Shape
 from snnport.program import Program
 
 SUFFIXES = (".onnx", ".nir", ".npz")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from snnport.convention import coding_of
 from snnport.datasets import Samples, Scaling, load_samples
 from snnport.errors import InvalidInput
 from snnport.flow.convert import CALIBRATION_SAMPLES, Conversion, ConvertOptions, convert_graph
 from snnport.flow.model import Model
-from snnport.graph import Graph
+from snnport.graph import Graph, build
 from snnport.passes.base import Context, run_passes
 from snnport.targets.base import Target
 
@@ -68,14 +70,29 @@ def spiking(
     samples: Samples | None = None,
     say: Callable[[str], None] = lambda stage: None,
 ) -> Prepared:
-    """The spiking graph of `model`: converted if it is an ANN, as it is if it holds neurons."""
-    if not model.is_ann:
-        return Prepared(model, model.graph, None, (), ())
+    """The spiking graph of `model`: converted if it is an ANN, else as it is, with what its neurons mean in its metadata.
+
+    Raises InvalidInput while something that the file leaves open would change the result.
+    """
+    imported = model.imported
+    if imported is None or not model.is_ann:
+        return Prepared(model, _meant(model), None, (), ())
     x, source = calibration_samples(model, inputs, samples)
-    assert model.imported is not None
-    conversion = convert_graph(model.imported, x, source, options, say)
+    conversion = convert_graph(imported, x, source, options, say)
     done = (f"calibrated on {source}", *conversion.passes)
     return Prepared(model, conversion.graph, conversion, done, conversion.warnings)
+
+
+def _meant(model: Model) -> Graph:
+    """The graph of a spiking model with its convention in its metadata, where targets and the reference read it."""
+    graph, imported = model.graph, model.imported
+    assert imported is not None
+    if imported.ambiguous:
+        raise InvalidInput(str(model.path), f"it leaves open: {'; '.join(imported.ambiguous)}", "snnport inspect tells more")
+    if imported.convention is None or coding_of(graph.metadata) is not None:
+        return graph
+    header = {"version": 1, "coding": None, "convention": imported.convention.to_json()}
+    return build(graph.nodes, graph.edges, {**graph.metadata, "snnport": json.dumps(header)})
 
 
 def for_target(prepared: Prepared, target: Target) -> Prepared:

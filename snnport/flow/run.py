@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snnport.convention import Coding, Convention
+from snnport.convention import coding_of, convention_of
 from snnport.datasets import Samples
 from snnport.encoders import CountEncoder, Stimulus
 from snnport.errors import InvalidInput
@@ -117,8 +117,7 @@ def run_program(
     """Run `program` on all samples with the engine. Raises InvalidInput where input, readout or record do not fit it."""
     options = options or RunOptions()
     stimulus = stimulus_for(program.meta.get("encoder"), samples, program.n_steps)
-    spiking = [p for p in program.populations if p.name in program.outputs and p.neuron.family != "integrator"]
-    readout = _readout(options.readout, bool(spiking), str(program.meta.get("code", "")))
+    readout = _readout(options.readout, str(program.meta["readout"]))
     names = {p.name for p in program.populations}
     wanted_v = {*options.record_v, *(program.outputs if readout in ("max", "sum") else ())}
     wanted_spikes = {*options.record_spikes, *program.outputs}
@@ -137,7 +136,7 @@ def run_program(
     trace = _without_helpers(result.trace, options, program.outputs)
     cycles = result.counts.total_cycles
     seconds = None if cycles is None else cycles / float(program.chip["clock_hz"])
-    energy = tuple(price(result.counts, model, seconds or 0.0) for model in models_for(program.target))
+    energy = tuple(price(result.counts, model, seconds) for model in models_for(program.target))
     meta = {"target": program.target, "engine": "sim", "readout": readout, "steps": stimulus.n_steps}
     return Outcome(
         program.chip.name,
@@ -154,14 +153,17 @@ def run_program(
     )
 
 
-def run_reference(
-    graph: Graph, coding: Coding | None, convention: Convention, samples: Samples, options: RunOptions | None = None
-) -> Outcome:
-    """Run a spiking graph with the reference executor. Raises InvalidInput where input, readout or record do not fit it."""
+def run_reference(graph: Graph, samples: Samples, options: RunOptions | None = None) -> Outcome:
+    """Run a spiking graph with the reference executor, by the coding and convention in its metadata.
+
+    Raises InvalidInput where input, readout or record do not fit it.
+    """
     options = options or RunOptions()
+    coding, convention = coding_of(graph.metadata), convention_of(graph.metadata)
     stimulus = stimulus_for(coding.encoder if coding else None, samples, coding.n_steps if coding else 0)
     output = predecessors(graph, the_output(graph))[0]
-    readout = _readout(options.readout, hasattr(graph.nodes[output], "v_threshold"), coding.code if coding else "")
+    spiking = hasattr(graph.nodes[output], "v_threshold")
+    readout = _readout(options.readout, "count" if spiking else "sum" if coding is None else "last")
     _known({*options.record_v, *options.record_spikes}, set(graph.nodes))
     shape = shapes(graph)[the_input(graph)]
     start = time.perf_counter()
@@ -199,14 +201,13 @@ def stimulus_for(encoder: Mapping[str, Any] | None, samples: Samples, n_steps: i
     return Stimulus(_Lazy(samples), CountEncoder.from_json(encoder), n_steps)
 
 
-def _readout(wanted: str | None, spiking: bool, code: str) -> str:
+def _readout(wanted: str | None, default: str) -> str:
+    """The readout asked for, or the default: counts of spikes, or the last or summed potential of what never fires."""
     if wanted is None:
-        if spiking:
-            return "count"
-        return "last" if code else "sum"
+        return default
     if wanted not in READOUTS:
         raise InvalidInput(f"--readout {wanted}", "there is no such readout", f"Known: {', '.join(READOUTS)}")
-    if wanted == "count" and not spiking:
+    if wanted == "count" and default != "count":
         raise InvalidInput("--readout count", "the output neurons never fire", "Use last, max or sum")
     return wanted
 

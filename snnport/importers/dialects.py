@@ -17,7 +17,8 @@ import numpy as np
 
 from snnport.convention import RESETS, Convention
 from snnport.errors import InvalidInput, UnknownName
-from snnport.graph import NEURON_NODES, Graph
+from snnport.graph import Graph
+from snnport.nodes import NEURON_NODES
 
 LEAKY = (nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF)
 SPIKING = (nir.IF, nir.LIF, nir.CubaLIF)

@@ -18,13 +18,14 @@ import numpy as np
 
 from snnport.convention import CODED, Coding, Convention, coding_of
 from snnport.errors import InvalidGraph, InvalidInput, UnknownName, UnsupportedNode
-from snnport.graph import Edge, Graph, ReLU, Shape, back_edges, build, output_shape, predecessors, topological_order
+from snnport.graph import Edge, Graph, back_edges, build, predecessors, topological_order
 from snnport.importers.base import Imported
 from snnport.importers.dialects import check_choices, settle
 from snnport.importers.nirfile import RawGraph, RawNode, read_raw
 from snnport.importers.nirflat import Nodes, flattened
 from snnport.importers.nirnodes import BUILDERS, MAX_NEURONS, build_node, faults, raw_shape
 from snnport.ledger import Entry
+from snnport.nodes import ReLU, Shape, output_shape
 
 NODES_KEY = "snnport_nodes"
 """Metadata of a graph that snnport wrote: JSON list of (name in the file, name), in the order of the nodes."""

@@ -14,9 +14,9 @@ import nir
 import numpy as np
 
 from snnport.errors import InvalidGraph
-from snnport.graph import Real, Shape, flatten_node, input_node, output_node
 from snnport.importers.nirfile import RawNode
 from snnport.importers.stored import restore_conv
+from snnport.nodes import Real, Shape, flatten_node, input_node, output_node
 
 Build = Callable[[str, RawNode, Shape, list[str]], Any]
 

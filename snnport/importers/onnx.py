@@ -24,7 +24,7 @@ def read_onnx(path: Path) -> Imported:
     """The feed-forward network in the ONNX file at `path`, for one sample: without a batch axis, maps (C, H, W).
 
     Its nodes are Input, Output, Conv2d, Affine, Scale, AvgPool2d and Flatten of nir, and ReLU, BatchNorm and MaxPool2d of
-    snnport.graph, with float64 parameters, in the order of the file: nothing is folded but the addition of a constant
+    snnport.nodes, with float64 parameters, in the order of the file: nothing is folded but the addition of a constant
     into the bias before it. 1-D maps (C, L) are (C, 1, L). A Softmax or ArgMax at the end is left out: the outputs are
     the logits. Operator semantics: onnx.ai/onnx/operators, opsets 7 and up.
 

@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from snnport.errors import InvalidGraph, UnsupportedNode
-from snnport.graph import BatchNorm, Edge, ReLU, Shape, output_shape
+from snnport.graph import Edge
 from snnport.importers.onnx_file import Source
 from snnport.importers.onnx_node import Op
 from snnport.importers.onnx_tensor import MAX_ELEMENTS, read_tensor
 from snnport.importers.onnx_view import Batch, Const, Index, View, fresh_index
 from snnport.ledger import Entry
+from snnport.nodes import BatchNorm, ReLU, Shape, output_shape
 
 Value: TypeAlias = View | Const
 Weights: TypeAlias = npt.NDArray[np.float64]

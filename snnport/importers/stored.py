@@ -14,7 +14,7 @@ import nir
 import numpy as np
 
 from snnport.errors import InvalidGraph
-from snnport.graph import Real, Shape, conv_padding, output_shape, pair
+from snnport.nodes import Real, Shape, conv_padding, output_shape, pair
 
 Conv: TypeAlias = nir.Conv1d | nir.Conv2d
 

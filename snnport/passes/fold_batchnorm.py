@@ -14,21 +14,9 @@ import nir
 import numpy as np
 
 from snnport.errors import PassFailed
-from snnport.graph import (
-    BatchNorm,
-    Graph,
-    MaxPool2d,
-    Shape,
-    conv_padding,
-    names_of,
-    pair,
-    predecessors,
-    shapes,
-    successors,
-    with_nodes,
-    without_node,
-)
+from snnport.graph import Graph, names_of, predecessors, shapes, successors, with_nodes, without_node
 from snnport.ledger import Entry
+from snnport.nodes import BatchNorm, MaxPool2d, Shape, conv_padding, pair
 from snnport.passes.base import Context, Pass
 from snnport.passes.proof import same_output
 

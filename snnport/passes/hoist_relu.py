@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import nir
 
-from snnport.graph import Graph, MaxPool2d, ReLU, build, names_of, predecessors, successors, with_nodes, without_node
+from snnport.graph import Graph, build, names_of, predecessors, successors, with_nodes, without_node
 from snnport.ledger import Entry
+from snnport.nodes import MaxPool2d, ReLU
 from snnport.passes.base import Context, Pass
 from snnport.passes.proof import same_output
 

@@ -16,26 +16,19 @@ import numpy.typing as npt
 
 from snnport.errors import PassFailed
 from snnport.graph import (
-    LINEAR_NODES,
-    WEIGHTED_NODES,
     Graph,
     chain,
-    conv_padding,
-    flatten_node,
     fresh_name,
-    input_node,
     names_of,
-    output_node,
-    pair,
     predecessors,
     shapes,
     successors,
-    ungrouped,
     with_node_on_edge,
     with_nodes,
     without_node,
 )
 from snnport.ledger import Entry
+from snnport.nodes import LINEAR_NODES, WEIGHTED_NODES, conv_padding, flatten_node, input_node, output_node, pair, ungrouped
 from snnport.passes.base import Context, Pass
 from snnport.passes.proof import same_output
 from snnport.reference import forward

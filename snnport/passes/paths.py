@@ -12,7 +12,8 @@ from itertools import pairwise
 
 import nir
 
-from snnport.graph import NEURON_NODES, WEIGHTED_NODES, Graph, back_edges, names_of, predecessors
+from snnport.graph import Graph, back_edges, names_of, predecessors
+from snnport.nodes import NEURON_NODES, WEIGHTED_NODES
 
 POPULATION_NODES = (nir.Input, *NEURON_NODES, nir.Threshold)
 

@@ -20,9 +20,6 @@ from snnport.encoders import CountEncoder
 from snnport.errors import PassFailed
 from snnport.graph import (
     Graph,
-    MaxPool2d,
-    QuantReLU,
-    ReLU,
     build,
     names_of,
     predecessors,
@@ -34,6 +31,7 @@ from snnport.graph import (
     with_nodes,
 )
 from snnport.ledger import Entry
+from snnport.nodes import MaxPool2d, QuantReLU, ReLU
 from snnport.passes.base import Context, Pass
 from snnport.reference import node_function
 
@@ -110,9 +108,8 @@ def _quantised(graph: Graph, x: Array, encoder: CountEncoder, levels: int, corre
         node = graph.nodes[name]
         if isinstance(node, nir.Input):
             both = np.concatenate([x, -x], axis=1) if encoder.signed else x
-            positive: Array = np.maximum(both, 0.0)
-            exact[name] = positive
-            rounded[name] = encoder.counts(x) * float(encoder.step)
+            exact[name] = np.asarray(np.maximum(both, 0.0), np.float64)
+            rounded[name] = np.asarray(encoder.counts(x) * encoder.step, np.float64)
             continue
         f, q = (_fan_in(graph, name, values) for values in (exact, rounded))
         if correct and isinstance(node, ReLU | nir.Output):

@@ -23,8 +23,9 @@ import numpy.typing as npt
 
 from snnport.convention import Convention, coding_of, convention_of
 from snnport.errors import PassFailed
-from snnport.graph import ANN_NODES, NEURON_NODES, Graph, Real, Shape, names_of, shapes, with_node_on_edge, with_nodes
+from snnport.graph import Graph, names_of, shapes, with_node_on_edge, with_nodes
 from snnport.ledger import Entry
+from snnport.nodes import ANN_NODES, NEURON_NODES, Real, Shape
 from snnport.passes.base import Context, Pass
 from snnport.passes.paths import walk
 from snnport.quant import codes_of, round_half_even

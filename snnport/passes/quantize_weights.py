@@ -18,17 +18,9 @@ import numpy as np
 
 from snnport.encoders import CountEncoder
 from snnport.errors import PassFailed
-from snnport.graph import (
-    WEIGHTED_NODES,
-    Graph,
-    QuantReLU,
-    names_of,
-    predecessors,
-    the_input,
-    topological_order,
-    with_nodes,
-)
+from snnport.graph import Graph, names_of, predecessors, the_input, topological_order, with_nodes
 from snnport.ledger import Entry
+from snnport.nodes import WEIGHTED_NODES, QuantReLU
 from snnport.passes.base import Context, Pass
 from snnport.quant import QTensor, codes_of, round_half_even
 

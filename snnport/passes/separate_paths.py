@@ -14,21 +14,9 @@ import nir
 import numpy as np
 
 from snnport.errors import PassFailed
-from snnport.graph import (
-    LINEAR_NODES,
-    WEIGHTED_NODES,
-    Graph,
-    MaxPool2d,
-    ReLU,
-    build,
-    fresh_name,
-    names_of,
-    predecessors,
-    shapes,
-    successors,
-    with_node_on_edge,
-)
+from snnport.graph import Graph, build, fresh_name, names_of, predecessors, shapes, successors, with_node_on_edge
 from snnport.ledger import Entry
+from snnport.nodes import LINEAR_NODES, WEIGHTED_NODES, MaxPool2d, ReLU
 from snnport.passes.base import Context, Pass
 from snnport.passes.proof import same_output
 

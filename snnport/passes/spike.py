@@ -22,20 +22,9 @@ import numpy as np
 from snnport.convention import CODED, Coding, Window
 from snnport.encoders import CountEncoder
 from snnport.errors import PassFailed
-from snnport.graph import (
-    Graph,
-    MaxPool2d,
-    QuantReLU,
-    build,
-    fresh_name,
-    names_of,
-    predecessors,
-    shapes,
-    the_input,
-    the_output,
-    topological_order,
-)
+from snnport.graph import Graph, build, fresh_name, names_of, predecessors, shapes, the_input, the_output, topological_order
 from snnport.ledger import Entry
+from snnport.nodes import MaxPool2d, QuantReLU
 from snnport.passes.base import Context, Pass
 
 CODES = ("gate", "rate")
@@ -45,8 +34,8 @@ CODES = ("gate", "rate")
 class Spike(Pass):
     """Write the quantised network in spikes.
 
-    code: "gate" is lossless. "rate" leaves every population open, adds the bias in each of `steps` steps and is an
-    approximation; it needs no schedule, so chips without a time base carry it, but it has no max pooling.
+    code: "gate" is lossless. "rate" leaves every population open, adds the bias once in as many steps as the input has
+    levels, and is an approximation; it needs no schedule, so chips without a time base carry it, but it has no max pooling.
     steps: of a sample in the rate code, 0 for 4 * levels; the gate code computes its own.
     """
 

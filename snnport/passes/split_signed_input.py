@@ -9,19 +9,9 @@ import nir
 import numpy as np
 
 from snnport.errors import PassFailed
-from snnport.graph import (
-    WEIGHTED_NODES,
-    Graph,
-    MaxPool2d,
-    flatten_node,
-    input_node,
-    shapes,
-    successors,
-    the_input,
-    ungrouped,
-    with_nodes,
-)
+from snnport.graph import Graph, shapes, successors, the_input, with_nodes
 from snnport.ledger import Entry
+from snnport.nodes import WEIGHTED_NODES, MaxPool2d, flatten_node, input_node, ungrouped
 from snnport.passes.base import Context, Pass
 
 

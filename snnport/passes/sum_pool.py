@@ -10,8 +10,9 @@ import nir
 import numpy as np
 
 from snnport.errors import PassFailed
-from snnport.graph import WEIGHTED_NODES, Graph, names_of, pair, successors, with_nodes
+from snnport.graph import Graph, names_of, successors, with_nodes
 from snnport.ledger import Entry
+from snnport.nodes import WEIGHTED_NODES, pair
 from snnport.passes.base import Context, Pass
 from snnport.passes.proof import same_output
 

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from snnport.errors import InvalidGraph
-from snnport.graph import Graph, MaxPool2d, QuantReLU, build, pair, predecessors, without_node
+from snnport.graph import Graph, build, predecessors, without_node
+from snnport.nodes import MaxPool2d, QuantReLU, pair
 
 
 def quantised_ann(graph: Graph) -> Graph:

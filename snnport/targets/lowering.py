@@ -17,7 +17,8 @@ from snnport.chip import Chip
 from snnport.convention import Coding, Convention, Window, coding_of, convention_of
 from snnport.errors import InvalidGraph
 from snnport.fixed import IntArray, narrowest
-from snnport.graph import NEURON_NODES, Graph, Shape, names_of, shapes
+from snnport.graph import Graph, names_of, shapes
+from snnport.nodes import NEURON_NODES, Shape
 from snnport.passes.paths import Path, output_populations, walk
 from snnport.program import Conv, Dense, Diagonal, Neuron, Population, Program, Projection
 from snnport.quant import round_half_even

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from snnport.convention import coding_of
-from snnport.graph import NEURON_NODES, WEIGHTED_NODES, Graph, names_of
+from snnport.graph import Graph, names_of
+from snnport.nodes import NEURON_NODES, WEIGHTED_NODES
 from snnport.passes.base import Pass
 from snnport.passes.quantize_snn import QuantizeSnn
 from snnport.targets.synapses import scale_of

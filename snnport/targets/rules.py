@@ -10,7 +10,8 @@ import numpy as np
 from snnport.chip import Chip
 from snnport.convention import convention_of
 from snnport.fixed import signed_bits, signed_range
-from snnport.graph import ANN_NODES, NEURON_NODES, WEIGHTED_NODES, Graph, names_of
+from snnport.graph import Graph, names_of
+from snnport.nodes import ANN_NODES, NEURON_NODES, WEIGHTED_NODES
 from snnport.passes.paths import walk
 from snnport.program import Program, Projection
 from snnport.targets.base import Findings, Usage, Violation, finding

@@ -10,7 +10,8 @@ import numpy as np
 
 from snnport.errors import InvalidGraph
 from snnport.fixed import IntArray
-from snnport.graph import Graph, Shape, conv_padding, pair, window_positions
+from snnport.graph import Graph
+from snnport.nodes import Shape, conv_padding, pair, window_positions
 from snnport.passes.paths import Path
 from snnport.program import Conv, Dense, Diagonal, SumPool, Synapse
 from snnport.quant import codes_of

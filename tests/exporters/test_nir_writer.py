@@ -16,22 +16,10 @@ from hypothesis import strategies as st
 from snnport.convention import CODED, Coding, Window
 from snnport.errors import InvalidGraph, InvalidInput
 from snnport.exporters.nir import write_nir
-from snnport.graph import (
-    ANN_NODES,
-    Graph,
-    MaxPool2d,
-    ReLU,
-    build,
-    chain,
-    flatten_node,
-    input_node,
-    output_node,
-    output_shape,
-    pair,
-    shapes,
-)
+from snnport.graph import Graph, build, chain, shapes
 from snnport.importers.nir import read_nir
 from snnport.importers.stored import KEY, restore_conv, store_conv
+from snnport.nodes import ANN_NODES, MaxPool2d, ReLU, flatten_node, input_node, output_node, output_shape, pair
 from snnport.quant import codes_of
 
 RNG = np.random.default_rng(0)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from snnport.errors import InvalidInput, UnknownName
-from snnport.graph import Graph, chain, input_node, output_node
+from snnport.graph import Graph, chain
 from snnport.importers.dialects import DIALECTS, check_choices, detect, settle
+from snnport.nodes import input_node, output_node
 
 
 def net(*neurons: nir.NIRNode, names: tuple[str, ...] = (), source: str = "input") -> Graph:

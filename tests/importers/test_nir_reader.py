@@ -14,9 +14,10 @@ import pytest
 from snnport.convention import Convention
 from snnport.errors import InvalidGraph, InvalidInput, SnnportError, UnknownName, UnsupportedNode
 from snnport.exporters.nir import write_nir
-from snnport.graph import build, chain, input_node, output_node, shapes
+from snnport.graph import build, chain, shapes
 from snnport.importers import nirfile, nirnodes
 from snnport.importers.nir import NODES_KEY, read_nir
+from snnport.nodes import input_node, output_node
 
 LIF = {"type": "LIF", "tau": np.full(3, 0.01), "r": np.ones(3), "v_leak": np.zeros(3), "v_threshold": np.ones(3)}
 LINEAR = {"type": "Linear", "weight": np.arange(6.0).reshape(3, 2)}

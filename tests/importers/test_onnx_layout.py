@@ -11,8 +11,9 @@ import pytest
 from onnx import TensorProto, helper
 from onnx_models import BOUND, Net, check, run_onnxruntime, samples, save
 
-from snnport.graph import BatchNorm, names_of, predecessors, shapes, successors
+from snnport.graph import names_of, predecessors, shapes, successors
 from snnport.importers.onnx import read_onnx
+from snnport.nodes import BatchNorm
 from snnport.reference import forward
 
 

@@ -10,8 +10,9 @@ import onnx
 import pytest
 from onnx_models import Net, check, for_graph, run_onnxruntime, samples, save
 
-from snnport.graph import BatchNorm, MaxPool2d, ReLU, names_of, shapes
+from snnport.graph import names_of, shapes
 from snnport.importers.onnx import read_onnx
+from snnport.nodes import BatchNorm, MaxPool2d, ReLU
 from snnport.reference import forward
 
 

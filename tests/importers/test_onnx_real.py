@@ -11,9 +11,10 @@ import pytest
 from onnx import numpy_helper
 from onnx_models import BOUND, for_graph, run_onnxruntime
 
-from snnport.graph import MaxPool2d, ReLU, names_of, shapes
+from snnport.graph import names_of, shapes
 from snnport.importers.onnx import read_onnx
 from snnport.ledger import settle
+from snnport.nodes import MaxPool2d, ReLU
 from snnport.reference import forward
 
 FILES = {

@@ -6,7 +6,8 @@ import pytest
 from networks import avg_pool, conv, dense, max_pool, norm
 
 from snnport.errors import PassFailed
-from snnport.graph import BatchNorm, Graph, ReLU, build, chain, flatten_node, input_node, names_of, output_node
+from snnport.graph import Graph, build, chain, names_of
+from snnport.nodes import BatchNorm, ReLU, flatten_node, input_node, output_node
 from snnport.passes.base import Context, run_passes
 from snnport.passes.fold_batchnorm import FoldBatchNorm
 from snnport.reference import forward

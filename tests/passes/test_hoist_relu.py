@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 from networks import conv, max_pool
 
-from snnport.graph import ReLU, chain, flatten_node, input_node, output_node, topological_order
+from snnport.graph import chain, topological_order
+from snnport.nodes import ReLU, flatten_node, input_node, output_node
 from snnport.passes.base import Context, run_passes
 from snnport.passes.hoist_relu import HoistReLU
 from snnport.reference import forward

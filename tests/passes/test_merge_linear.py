@@ -6,7 +6,8 @@ import pytest
 from networks import avg_pool, conv, dense
 
 from snnport.errors import PassFailed
-from snnport.graph import Graph, ReLU, chain, flatten_node, input_node, output_node
+from snnport.graph import Graph, chain
+from snnport.nodes import ReLU, flatten_node, input_node, output_node
 from snnport.passes import merge_linear
 from snnport.passes.base import Context, run_passes
 from snnport.passes.merge_linear import MergeLinear

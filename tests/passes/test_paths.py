@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from spiking import conv, dense, fire, plain, sum_pool, wired
 
-from snnport.graph import input_node, output_node
+from snnport.nodes import input_node, output_node
 from snnport.passes.paths import output_populations, walk
 
 

@@ -7,7 +7,8 @@ import pytest
 from networks import convnet, dense, mlp
 
 from snnport.errors import PassFailed
-from snnport.graph import WEIGHTED_NODES, QuantReLU, ReLU, chain, input_node, names_of, output_node, shapes, the_input
+from snnport.graph import chain, names_of, shapes, the_input
+from snnport.nodes import WEIGHTED_NODES, QuantReLU, ReLU, input_node, output_node
 from snnport.passes.base import Context, run_passes
 from snnport.passes.fold_batchnorm import FoldBatchNorm
 from snnport.passes.hoist_relu import HoistReLU

@@ -11,7 +11,8 @@ from spiking import PLAIN_IF, conv, dense, fire, gate_mlp, integrate, plain, sai
 
 from snnport.convention import Convention
 from snnport.errors import PassFailed
-from snnport.graph import Graph, ReLU, build, input_node, names_of, output_node
+from snnport.graph import Graph, build, names_of
+from snnport.nodes import ReLU, input_node, output_node
 from snnport.passes.base import Context, run_passes
 from snnport.passes.quantize_snn import QuantizeSnn, decays, gain
 from snnport.passes.spec import parse_pass

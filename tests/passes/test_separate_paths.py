@@ -6,7 +6,8 @@ import pytest
 from networks import conv, dense, max_pool
 
 from snnport.errors import PassFailed
-from snnport.graph import LINEAR_NODES, ReLU, build, chain, input_node, names_of, output_node, predecessors, successors
+from snnport.graph import build, chain, names_of, predecessors, successors
+from snnport.nodes import LINEAR_NODES, ReLU, input_node, output_node
 from snnport.passes.base import Context, run_passes
 from snnport.passes.separate_paths import SeparatePaths
 from snnport.reference import forward

@@ -73,10 +73,10 @@ class Clocked:
         if self.req_down is not None and self.cycle >= self.req_down:
             self.in_req = False
         free = not self.in_req and not ack and self.event < len(self.x.ev_addr)
-        if free and self.cycle >= int(self.x.ev_t[self.event]):
-            if self.last_done is None or self.cycle >= self.last_done + self.x.req_gap:
-                self.in_req = True
-                self.ev["req"][self.event] = self.cycle
+        rested = self.last_done is None or self.cycle >= self.last_done + self.x.req_gap
+        if free and rested and self.cycle >= int(self.x.ev_t[self.event]):
+            self.in_req = True
+            self.ev["req"][self.event] = self.cycle
 
     # ------------------------------------------------------------------------------------------------------------ core
 
@@ -204,8 +204,8 @@ class Clocked:
             self.srv.append([self.fifo[0], self.cycle, -1])
 
 
-def run(inputs: Inputs) -> tuple[Outputs, int]:
-    """The record of a run, and how many strobes of neuron memory took effect."""
+def run(inputs: Inputs) -> tuple[Outputs, Clocked]:
+    """The record of a run, and the core behind it."""
     core = Clocked(inputs)
     end = None
     while end is None:
@@ -226,4 +226,4 @@ def run(inputs: Inputs) -> tuple[Outputs, int]:
         core.peak,
         len(core.fifo),
         core.dropped,
-    ), core.strobes
+    ), core

@@ -8,7 +8,8 @@ from spiking import PLAIN_IF, coded, conv, dense, fire, gate_mlp, leaky, plain, 
 from snnport.chip import Chip, Number
 from snnport.convention import Window
 from snnport.errors import DoesNotFit
-from snnport.graph import Graph, ReLU, input_node, output_node
+from snnport.graph import Graph
+from snnport.nodes import ReLU, input_node, output_node
 from snnport.targets.base import CheckResult, Target, Violation, resolve_target
 
 CPU = resolve_target("cpu")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spiking import PLAIN_IF, conv, currents, dense, fire, gate_mlp, integrate, leaky, plain, sum_pool, wired
 
 from snnport.encoders import Stimulus
-from snnport.graph import input_node, output_node
+from snnport.nodes import input_node, output_node
 from snnport.program import Conv, Dense, Diagonal, Projection, SumPool
 from snnport.sim.engine import run
 from snnport.targets.base import resolve_target

@@ -25,9 +25,10 @@ from snnport.convention import CODED, PLAIN, Convention, Window, coding_of, conv
 from snnport.encoders import CountEncoder, Stimulus
 from snnport.errors import InvalidGraph
 from snnport.flow.convert import ConvertOptions, convert_graph
-from snnport.graph import Graph, build, input_node, names_of, output_node, predecessors, shapes, the_input, the_output
+from snnport.graph import Graph, build, names_of, predecessors, shapes, the_input, the_output
 from snnport.importers.base import Imported
 from snnport.ledger import Entry
+from snnport.nodes import input_node, output_node
 from snnport.program import Conv, Dense, Diagonal, Program
 from snnport.reference import forward, run_spiking
 from snnport.sim.engine import run

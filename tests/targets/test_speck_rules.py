@@ -22,7 +22,8 @@ from spiking import (
 
 from snnport.chip import Chip, Number
 from snnport.convention import Window
-from snnport.graph import Graph, flatten_node, input_node, output_node
+from snnport.graph import Graph
+from snnport.nodes import flatten_node, input_node, output_node
 from snnport.targets.base import CheckResult, Target, resolve_target
 
 SPECK = resolve_target("speck2f")
@@ -53,7 +54,7 @@ def layer(
     """One convolution of ones and its neurons."""
     padding = pad if isinstance(pad, str) else (pad, pad)
     c = conv(np.ones((out, shape[0] // groups, *k)), stride, padding, dilation, groups)
-    from snnport.graph import output_shape
+    from snnport.nodes import output_shape
 
     size = output_shape("c", c, shape)
     return plain(shape, {"c": c, "n": fire(size, 5)})

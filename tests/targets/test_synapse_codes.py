@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spiking import conv, dense, fire, plain, sum_pool, wired
 
-from snnport.graph import input_node, output_node, shapes
+from snnport.graph import shapes
+from snnport.nodes import input_node, output_node
 from snnport.passes.paths import walk
 from snnport.program import Conv, Dense, Diagonal, SumPool
 from snnport.reference import forward

@@ -10,10 +10,10 @@ import nir
 import numpy as np
 
 from snnport.errors import InvalidGraph, UnsupportedNode
-from snnport.graph import BatchNorm, ReLU
 from snnport.importers.onnx_node import Op
 from snnport.importers.onnx_view import Const, View
 from snnport.importers.onnx_walk import Walk, Weights
+from snnport.nodes import BatchNorm, ReLU
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """What a Clip of opset 6 takes for 'no bound' (onnx operator schemas, Clip-6)."""

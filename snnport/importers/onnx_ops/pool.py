@@ -10,13 +10,13 @@ import nir
 import numpy as np
 
 from snnport.errors import InvalidGraph, UnsupportedNode
-from snnport.graph import MaxPool2d
 from snnport.importers.onnx_node import Op
 from snnport.importers.onnx_ops.conv import emit_conv, map_view
 from snnport.importers.onnx_ops.window import Window, WindowSpec, counts, read_window
 from snnport.importers.onnx_tensor import MAX_ELEMENTS
 from snnport.importers.onnx_view import View, normal_axes
 from snnport.importers.onnx_walk import Map, Walk
+from snnport.nodes import MaxPool2d
 
 
 def max_pool(op: Op, walk: Walk) -> View:

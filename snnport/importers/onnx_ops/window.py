@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from snnport.errors import InvalidGraph, UnsupportedNode
-from snnport.graph import window_positions
 from snnport.importers.onnx_node import Op
 from snnport.importers.onnx_tensor import MAX_ELEMENTS
+from snnport.nodes import window_positions
 
 Pair: TypeAlias = tuple[int, int]
 Quad: TypeAlias = tuple[int, int, int, int]

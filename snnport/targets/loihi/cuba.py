@@ -17,7 +17,8 @@ import nir
 import numpy as np
 
 from snnport.fixed import IntArray
-from snnport.graph import Real, names_of
+from snnport.graph import names_of
+from snnport.nodes import Real
 from snnport.passes.quantize_snn import decays
 from snnport.program import Conv, Dense, Diagonal, Neuron, Population, Projection
 from snnport.quant import round_half_even

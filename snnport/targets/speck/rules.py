@@ -10,7 +10,8 @@ import numpy as np
 
 from snnport.chip import Chip
 from snnport.convention import coding_of, convention_of
-from snnport.graph import Graph, Shape, conv_padding, names_of, pair, shapes
+from snnport.graph import Graph, names_of, shapes
+from snnport.nodes import Shape, conv_padding, pair
 from snnport.passes.paths import Path, output_populations, walk
 from snnport.targets import rules
 from snnport.targets.base import Findings, finding
