@@ -273,7 +273,8 @@ def validate(
 
     source = _open(against) if against is not None else None
     with Progress() as progress:
-        result = validate_model(_open(file), source, target, input_, inputs, options, threads, progress.update)
+        model, show = _open(file), (progress.update, progress.say)
+        result = validate_model(model, source, target, input_, inputs, options, threads, *show)
     found = result.to_json()
     _show(found, json_output, lambda: validation(found))
     if result.logits_equal is False:

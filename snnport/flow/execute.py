@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snnport.errors import InvalidInput
+from snnport.flow.check import own_program
 from snnport.flow.compare import Comparison, aligned, compare_traces, expected_trace
 from snnport.flow.convert import ConvertOptions
 from snnport.flow.model import Model
@@ -16,8 +17,7 @@ from snnport.flow.run import Outcome, RunOptions, run_program, run_reference
 from snnport.flow.validate import Validation, expect, judge
 from snnport.graph import names_of, predecessors, the_output
 from snnport.nodes import NEURON_NODES
-from snnport.program import Program
-from snnport.targets.base import Target, resolve_target
+from snnport.targets.base import resolve_target
 from snnport.trace import Trace
 
 STIMULI = ("input", "generator")
@@ -67,7 +67,7 @@ def execute(
         ready = for_target(prepared, target)
         program, done = target.lower(ready.graph), ready.done
     else:
-        program, done = _own_program(model, target), ()
+        program, done = own_program(model, target), ()
     running = tuple(p.name for p in program.populations if p.neuron.family not in STIMULI)
     chosen, expected = _recording(request, running, program.outputs[0])
     outcome = run_program(program, samples, chosen, progress)
@@ -83,30 +83,23 @@ def validate_model(
     options: ConvertOptions,
     threads: int | None = None,
     progress: Progress | None = None,
+    say: Callable[[str], None] = lambda stage: None,
 ) -> Validation:
     """The waterfall of `model` on `target` over the samples of `input_`; `against` supplies the float network of a .nir."""
     if model.program is not None:
         raise InvalidInput(str(model.path), "a program does not hold the network it came from", "Give the .nir or .onnx")
     samples = inputs.load(input_, model, labels=inputs.labels)
     chip = resolve_target(target)
-    prepared = for_target(spiking(model, inputs, options, samples), chip)
+    prepared = for_target(spiking(model, inputs, options, samples, say), chip)
     program = chip.lower(prepared.graph)
+    say("run")
     outcome = run_program(program, samples, RunOptions(threads=threads), progress)
     stages = stages_of(prepared)
     if against is not None:
         if against.input_shape != model.input_shape:
             raise InvalidInput(str(against.path), f"it takes {against.input_shape}, the network {model.input_shape}")
         stages = {"float": against.graph, **{name: graph for name, graph in stages.items() if name != "float"}}
-    return judge(expect(stages, quantised_of(prepared), samples), outcome, samples)
-
-
-def _own_program(model: Model, target: Target) -> Program:
-    program = model.program
-    assert program is not None
-    if program.target != target.name:
-        what = f"it is a program for {program.target}, not for {target.name}"
-        raise InvalidInput(str(model.path), what, f"Use --target {program.target}")
-    return program
+    return judge(expect(stages, quantised_of(prepared), samples, say), outcome, samples)
 
 
 def _recording(request: Request, running: tuple[str, ...], output: str) -> tuple[RunOptions, Trace | None]:

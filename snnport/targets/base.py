@@ -7,7 +7,7 @@ not fit; lowering leaves out what a rule has refused and goes on, so that all vi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -149,6 +149,10 @@ class Target:
         """Everything all rules find. Raises InvalidGraph only for a graph that contradicts itself."""
         return self._examine(graph)[0]
 
+    def check_program(self, program: Program) -> CheckResult:
+        """What the rules for programs find in one that was lowered before; the graph it came from is not there to judge."""
+        return self._result([_named(rule, rule(program, self.chip)) for rule in self.program_rules])
+
     def lower(self, graph: Graph) -> Program:
         """The placed program of `graph`. Raises DoesNotFit with all violations in one message."""
         result, program = self._examine(graph)
@@ -164,14 +168,14 @@ class Target:
         found = [_named(rule, rule(graph, self.chip)) for rule in self.graph_rules]
         program = self.placing(self.lowering(graph, self.chip), self.chip)
         found += [_named(rule, rule(program, self.chip)) for rule in self.program_rules]
-        return (
-            CheckResult(
-                self.chip.name,
-                tuple(u for f in found for u in f.usage),
-                _distinct(v for f in found for v in f.violations),
-                _distinct(w for f in found for w in f.warnings),
-            ),
-            program,
+        return self._result(found), program
+
+    def _result(self, found: Sequence[Findings]) -> CheckResult:
+        return CheckResult(
+            self.chip.name,
+            tuple(u for f in found for u in f.usage),
+            _distinct(v for f in found for v in f.violations),
+            _distinct(w for f in found for w in f.warnings),
         )
 
 
