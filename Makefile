@@ -1,0 +1,87 @@
+# Everything a checkout needs: Python >= 3.11 and make. All that is installed goes into .venv; pip takes its settings from
+# the environment. The second call of a target is quick: the files .venv*/.installed-* say what is there already.
+
+PYTHON ?= python3
+JOBS ?= 2
+CORE_PYTHONS = 3.11 3.12 3.13
+
+BIN = .venv/bin
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check -c constraints.txt
+INPUTS = pyproject.toml constraints.txt
+
+.PHONY: help
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: .venv/.installed-core  ## Install snnport into .venv
+
+.PHONY: demo
+demo: setup  ## Port the network that ships with snnport to three chips, report in demo-report/
+	$(BIN)/snnport demo
+
+.PHONY: test
+test: lint types  ## Run lint, types and every test
+	$(BIN)/python -m pytest -n $(JOBS)
+
+.PHONY: test-core
+test-core: $(CORE_PYTHONS:%=test-core-%)  ## Run the tests that need no optional package, on Python 3.11, 3.12 and 3.13
+
+.PHONY: $(CORE_PYTHONS:%=test-core-%)
+$(CORE_PYTHONS:%=test-core-%): test-core-%: .venv-core-%/.installed-core
+	SNNPORT_CORE=1 .venv-core-$*/bin/python -m pytest -n $(JOBS)
+
+.PHONY: lint
+lint: .venv/.installed-dev  ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: .venv/.installed-dev  ## Check types, with mypy (strict) and pyright
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+.PHONY: docs
+docs: setup  ## Write the generated pages of docs/ anew
+	$(BIN)/python docs/generate.py
+
+.PHONY: bench
+bench: .venv/.installed-dev  ## Run every benchmark, each against its peers
+	set -e; for script in benchmarks/*.py; do $(BIN)/python "$$script"; done
+
+.PHONY: study
+study: .venv/.installed-dev  ## Run every test with many more random examples (long)
+	$(BIN)/python -m pytest -n $(JOBS) --hypothesis-profile=study
+
+.PHONY: clean
+clean:  ## Remove everything that make has made
+	rm -rf .venv .venv-core-* build dist demo-report *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ------------------------------------------------------------------------------------------------------- environments
+
+.venv/.installed-core: $(INPUTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo >&2 \
+	  "snnport needs Python 3.11 or newer, and $(PYTHON) is not that. Type: make $(firstword $(MAKECMDGOALS)) PYTHON=python3.12"; \
+	  exit 1; }
+	$(PYTHON) -m venv .venv
+	@echo "Installing into .venv (a minute or two the first time)"
+	$(BIN)/python $(PIP_INSTALL) setuptools
+	$(BIN)/python $(PIP_INSTALL) --no-build-isolation -e .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed-core
+	$(BIN)/python $(PIP_INSTALL) --no-build-isolation -e '.[dev]'
+	@touch $@
+
+# An interpreter is looked for on the PATH, among pyenv's versions and among uv's.
+.venv-core-%/.installed-core: $(INPUTS)
+	@for python in "$$(command -v python$*)" "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$*.*/bin/python "$$(uv python find $* 2>/dev/null)"; do \
+	  if "$$python" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$*")' 2>/dev/null; then \
+	    echo "$$python -m venv .venv-core-$*"; exec "$$python" -m venv .venv-core-$*; \
+	  fi; \
+	done; \
+	echo >&2 "Python $* is missing. Type: uv python install $*   (or: pyenv install $*)"; exit 1
+	.venv-core-$*/bin/python $(PIP_INSTALL) setuptools
+	.venv-core-$*/bin/python $(PIP_INSTALL) --no-build-isolation pytest pytest-xdist hypothesis -e .
+	@touch $@
