@@ -301,6 +301,10 @@ class _Cell:
         return fired
 
     def _plain(self, arriving: Array) -> Array:
+        self.v = self._integrated(arriving)
+        return self._fired() if hasattr(self.node, "v_threshold") else self.v
+
+    def _integrated(self, arriving: Array) -> Array:
         node, rule = self.node, self.convention
         drive = arriving
         if isinstance(node, nir.CubaLI | nir.CubaLIF):
@@ -308,22 +312,22 @@ class _Cell:
             self.i = keep * self.i + take * node.w_in * arriving
             drive = self.i
         if isinstance(node, nir.I | nir.IF):
-            self.v = self.v + rule.dt * node.r * drive
-        else:
-            keep, take = _factors(node.tau_mem if hasattr(node, "tau_mem") else node.tau, rule)
-            self.v = keep * self.v + take * (node.v_leak + node.r * drive)
-        if not hasattr(node, "v_threshold"):
-            return self.v
+            return np.asarray(self.v + rule.dt * node.r * drive, np.float64)
+        keep, take = _factors(node.tau_mem if hasattr(node, "tau_mem") else node.tau, rule)
+        return np.asarray(keep * self.v + take * (node.v_leak + node.r * drive), np.float64)
+
+    def _fired(self) -> Array:
+        rule, threshold, v = self.convention, np.asarray(self.node.v_threshold), self.v
         if rule.v_min is not None:
-            self.v = np.maximum(self.v, rule.v_min * node.v_threshold)
-        over = self.v >= node.v_threshold if rule.comparison == ">=" else self.v > node.v_threshold
-        fired: Array = over.astype(np.float64)
+            v = np.maximum(v, rule.v_min * threshold)
+        over = v >= threshold if rule.comparison == ">=" else v > threshold
+        fired = np.asarray(over, np.float64)
         if rule.multi_spike:
-            fired = fired * np.floor(self.v / node.v_threshold)
+            fired = fired * np.floor(v / threshold)
         if rule.reset == "subtract":
-            self.v = self.v - fired * node.v_threshold
+            self.v = np.asarray(v - fired * threshold, np.float64)
         else:
-            self.v = np.where(fired > 0, node.v_reset if rule.reset == "value" else 0.0, self.v)
+            self.v = np.where(fired > 0, np.asarray(self.node.v_reset if rule.reset == "value" else 0.0), v)
         return fired
 
 
