@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from snnport import __version__
-from snnport.errors import InvalidInput, SnnportError
+from snnport.errors import SnnportError
 from snnport.options import (
     Conversion,
     File,
+    Files,
     Inputs,
     Json,
+    MaybeInputs,
     MaybeOut,
     Out,
     Reading,
@@ -117,31 +119,12 @@ def convert(
     json_output: Json = False,
 ) -> None:
     """Turn a trained ANN (.onnx) into a spiking network (.nir)."""
-    from snnport.events import write_bytes
-    from snnport.exporters.nir import write_nir
-    from snnport.flow.prepare import spiking
-    from snnport.report.terminal import conversion as table
+    from snnport.flow.write import write_conversion
+    from snnport.report.terminal import conversion
 
     with Progress() as progress:
-        prepared = spiking(_open(file), inputs, options, say=progress.say)
-    conversion = prepared.conversion
-    if conversion is None:
-        raise InvalidInput(str(file), "it holds spiking neurons already, there is nothing to convert", "Use snnport check")
-    settled = [entry.to_json() for entry in conversion.ledger]
-    write_nir(prepared.graph, output)
-    if ledger is not None:
-        write_bytes(ledger, json.dumps(settled, indent=1).encode())
-    found = {
-        "schema": 1,
-        "output": str(output),
-        "code": options.code,
-        "calibration": conversion.calibration,
-        "passes": list(conversion.passes),
-        "findings": conversion.findings,
-        "ledger": settled,
-        "warnings": list(prepared.warnings),
-    }
-    _show(found, json_output, lambda: table(found))
+        found = write_conversion(_open(file), output, ledger, inputs, options, progress.say)
+    _show(found, json_output, lambda: conversion(found))
 
 
 @verb
@@ -154,13 +137,10 @@ def quantize(
     json_output: Json = False,
 ) -> None:
     """Give a spiking network (.nir) integer codes; the file stays a valid float graph."""
-    from snnport.exporters.nir import write_nir
-    from snnport.flow.quantize import quantize as work
+    from snnport.flow.write import write_quantised
     from snnport.report.terminal import steps_done
 
-    graph, done = work(_open(file, reading), target, bits)
-    write_nir(graph, output)
-    found = {"schema": 1, "output": str(output), "done": list(done)}
+    found = write_quantised(_open(file, reading), output, target, bits)
     _show(found, json_output, lambda: steps_done(found))
 
 
@@ -190,32 +170,42 @@ def lower(
     json_output: Json = False,
 ) -> None:
     """Write the integers that a chip runs: a placed Program (.npz)."""
-    from snnport.flow.check import lower as work
+    from snnport.flow.write import write_program
     from snnport.report.terminal import steps_done
 
-    program, done = work(_open(file, reading), target, inputs, options)
-    program.save(output)
-    found = {
-        "schema": 1,
-        "output": str(output),
-        "target": program.chip.name,
-        "populations": len(program.populations),
-        "neurons": sum(p.size for p in program.populations),
-        "cores": len({(s.chip, s.core) for s in program.placements}),
-        "steps": program.n_steps,
-        "done": list(done),
-    }
+    found = write_program(_open(file, reading), output, target, inputs, options)
+    _show(found, json_output, lambda: steps_done(found))
+
+
+@verb
+def export(
+    file: File,
+    output: Out,
+    inputs: Samples,
+    options: Conversion,
+    reading: Reading,
+    input_: MaybeInputs = None,
+    target: Annotated[str | None, typer.Option("--target", help="Write what this chip's own tools load.")] = None,
+    form: Annotated[str | None, typer.Option("--format", help="Write the network in this format: nir.")] = None,
+    json_output: Json = False,
+) -> None:
+    """Write files for other tools: a chip's memory images, or a network in another format."""
+    from snnport.flow.write import write_export
+    from snnport.report.terminal import steps_done
+
+    found = write_export(_open(file, reading), output, target, form, input_, inputs, options)
     _show(found, json_output, lambda: steps_done(found))
 
 
 @verb
 def run(
-    file: File,
-    input_: Inputs,
+    files: Files,
     inputs: Samples,
     options: Conversion,
     reading: Reading,
+    input_: MaybeInputs = None,
     target: TargetName = "cpu",
+    recorded: Annotated[bool, typer.Option("--recorded", help="Every FILE is a recorded run of the chip: replay it.")] = False,
     engine: Annotated[str, typer.Option("--engine", help="sim, reference or vendor.")] = "sim",
     readout: Readout = None,
     record: Annotated[str, typer.Option("--record", help="spikes[:POP],v[:POP]: what to keep in the trace.")] = "",
@@ -225,18 +215,34 @@ def run(
     threads: Threads = None,
     json_output: Json = False,
 ) -> None:
-    """Run a network on samples: predictions, spikes, synaptic operations, cycles, energy."""
+    """Run a network on samples: predictions, spikes, synaptic operations, cycles, energy. Or replay recorded runs."""
+    if recorded:
+        return _replay(files, target, json_output)
+    if len(files) != 1 or input_ is None:
+        raise typer.BadParameter("give one FILE and --input, or --recorded and recorded runs")
     from snnport.flow.execute import Request, execute
     from snnport.report.terminal import run_result
 
     request = Request(target, engine, readout, record, expect, delay, threads)
     with Progress() as progress:
-        outcome, comparison, done = execute(_open(file, reading), input_, inputs, options, request, progress.update)
+        outcome, comparison, done = execute(_open(files[0], reading), input_, inputs, options, request, progress.update)
     if output is not None:
         outcome.trace.save(output)
     found = {**outcome.to_json(), "done": list(done), "comparison": comparison.to_json() if comparison else None}
     _show(found, json_output, lambda: run_result(found))
     if comparison is not None and comparison.first is not None:
+        raise typer.Exit(1)
+    return None
+
+
+def _replay(files: list[Path], target: str, json_output: bool) -> None:
+    from snnport.flow.recorded import replay_recorded
+    from snnport.report.recorded_table import recorded_runs
+
+    with Progress() as progress:
+        found = replay_recorded(files, target, progress.update)
+    _show(found, json_output, lambda: recorded_runs(found))
+    if not found["equal"]:
         raise typer.Exit(1)
 
 

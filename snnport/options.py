@@ -118,6 +118,8 @@ Samples: TypeAlias = Annotated[Any, Group({**_SCALING, **_SAMPLES}, _make_scalin
 """InputOptions of verbs that take samples."""
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="An .onnx, .nir or Program .npz.")]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="An .onnx, .nir or Program .npz; recorded runs.")]
+MaybeInputs = Annotated[Path | None, typer.Option("--input", help="Samples: .npz, .npy or idx (.gz too).")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")]
 Out = Annotated[Path, typer.Option("-o", "--output", help="The file or folder to write.")]
 MaybeOut = Annotated[Path | None, typer.Option("-o", "--output", help="Write the trace (.npz) here.")]

@@ -53,8 +53,12 @@ TARGETS = Registry(
         "cpu": "snnport.targets.cpu.target:CPU",
         "loihi2": "snnport.targets.loihi.target:LOIHI2",
         "speck2f": "snnport.targets.speck.target:SPECK2F",
+        "tinyodin": "snnport.targets.tinyodin.target:TINYODIN",
     },
 )
+
+RUNNERS = Registry("runner", {"tinyodin": "snnport.targets.tinyodin.runner:run"})
+"""What runs a target's programs where the engine does not: same arguments and result as sim.engine.run."""
 
 PASSES = Registry(
     "pass",

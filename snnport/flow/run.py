@@ -17,6 +17,7 @@ from snnport.errors import InvalidInput
 from snnport.graph import Graph, predecessors, shapes, the_input, the_output
 from snnport.program import Program
 from snnport.reference import run_spiking
+from snnport.registry import RUNNERS
 from snnport.sim.counts import Counts
 from snnport.sim.energy import EnergyEstimate, models_for, price
 from snnport.sim.engine import run
@@ -123,7 +124,8 @@ def run_program(
     wanted_spikes = {*options.record_spikes, *program.outputs}
     _known({*wanted_v, *wanted_spikes}, names)
     start = time.perf_counter()
-    result = run(
+    runner = RUNNERS.load(program.target) if program.target in RUNNERS.entries else run
+    result = runner(
         replace(program, n_steps=stimulus.n_steps),
         stimulus,
         record_spikes=wanted_spikes,
@@ -137,7 +139,7 @@ def run_program(
     cycles = result.counts.total_cycles
     seconds = None if cycles is None else cycles / float(program.chip["clock_hz"])
     energy = tuple(price(result.counts, model, seconds) for model in models_for(program.target))
-    meta = {"target": program.target, "engine": "sim", "readout": readout, "steps": stimulus.n_steps}
+    meta = {**result.trace.meta, "target": program.target, "engine": "sim", "readout": readout, "steps": stimulus.n_steps}
     return Outcome(
         program.chip.name,
         "sim",

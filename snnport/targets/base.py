@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from snnport.chip import Chip, load_chip
 from snnport.errors import DoesNotFit, InvalidInput
+from snnport.fixed import IntArray
 from snnport.graph import Graph
 from snnport.passes.base import Pass
 from snnport.program import Program
@@ -59,6 +60,9 @@ class Findings(NamedTuple):
 
 GraphRule: TypeAlias = Callable[[Graph, Chip], Findings]
 ProgramRule: TypeAlias = Callable[[Program, Chip], Findings]
+
+
+Exporting: TypeAlias = Callable[[Program, Path, IntArray | None], tuple[Path, ...]]
 
 
 def finding(where: str, message: str, remedy: str) -> Violation:
@@ -112,7 +116,9 @@ class Target:
 
     chip_file: its chip.toml. graph_rules, program_rules: named functions, run in this order. lowering: graph and chip to
     a Program that is not placed yet; it leaves out what the rules refuse. placing: gives every neuron of that program a
-    core. preparing: the passes that a graph still needs before the rules make sense.
+    core. preparing: the passes that a graph still needs before the rules make sense. export: writes a
+    program and, where one is given, the raster (n_steps, n_neurons) of one sample as the files that the chip's own tools
+    load, into a folder; None where there are none.
     """
 
     name: str
@@ -122,6 +128,7 @@ class Target:
     lowering: Callable[[Graph, Chip], Program]
     placing: Callable[[Program, Chip], Program]
     preparing: Callable[[Graph, Chip], tuple[Pass, ...]]
+    export: Exporting | None = None
     variant: Chip | None = None
 
     @cached_property

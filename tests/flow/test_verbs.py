@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nir
 import numpy as np
 import pytest
 from command import Command
 
+from snnport.exporters.nir import write_nir
+from snnport.graph import chain
+from snnport.nodes import input_node, output_node
 from snnport.trace import Trace
 
 TARGETS = ("cpu", "loihi2", "speck2f")
@@ -205,3 +209,66 @@ def test_version_and_usage(snnport: Command) -> None:
     assert snnport("run").code == 2
     assert snnport("nonsense").code == 2
     assert snnport().code in (0, 2)
+
+
+GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "tinyodin"
+
+
+def test_recorded_runs_are_replayed_in_every_field(snnport: Command) -> None:
+    cases = sorted(GOLDEN.glob("*.npz"))[:6]
+    answer = snnport("run", "--target", "tinyodin", "--recorded", *cases, "--json")
+    assert answer.code == 0
+    assert answer.data["equal"] is True
+    assert [case["file"] for case in answer.data["cases"]] == [str(case) for case in cases]
+    assert all(case["differences"] == [] for case in answer.data["cases"])
+
+
+def test_a_changed_record_is_found_by_field(snnport: Command, tmp_path: Path) -> None:
+    case = sorted(GOLDEN.glob("*.npz"))[0]
+    with np.load(case) as data:
+        arrays = dict(data)
+    arrays["out_v_final"] = arrays["out_v_final"].copy()
+    arrays["out_v_final"][7] += 1
+    np.savez(tmp_path / "changed.npz", **arrays)
+    answer = snnport("run", "--target", "tinyodin", "--recorded", case, tmp_path / "changed.npz", "--json")
+    assert answer.code == 1
+    assert [len(c["differences"]) for c in answer.data["cases"]] == [0, 1]
+    assert answer.data["cases"][1]["differences"][0]["field"] == "out_v_final"
+    assert snnport("run", case, "--target", "tinyodin").code == 2
+
+
+def test_export_writes_what_a_chip_loads_or_refuses(snnport: Command, converted: Path, tmp_path: Path) -> None:
+    net = {
+        "input": input_node((4,)),
+        "w": nir.Linear(np.array([[0.5, -0.25, 0.5, 0.125], [0.25, 0.5, -0.5, 0.5]])),
+        "n": nir.IF(np.ones(2), np.ones(2)),
+        "output": output_node(),
+    }
+    write_nir(chain(net), tmp_path / "small.nir")
+    np.savez(tmp_path / "spikes.npz", x=np.ones((2, 6, 4), np.uint8))
+    meant = [
+        "--target",
+        "tinyodin",
+        "--dialect",
+        "nir",
+        "--dt",
+        1,
+        "--reset",
+        "zero",
+        "--input",
+        tmp_path / "spikes.npz",
+        "--json",
+    ]
+    answer = snnport("export", tmp_path / "small.nir", "-o", tmp_path / "images", *meant)
+    assert answer.code == 0, answer.out
+    assert {Path(f).name for f in answer.data["files"]} >= {"neurons.hex", "synapses.hex", "registers.hex", "events.bin"}
+    ran = snnport("run", tmp_path / "small.nir", *meant)
+    assert ran.code == 0, ran.out
+    assert ran.data["spikes"]["n"] > 0
+    assert ran.data["cycles"] > 0
+    refused = snnport("export", converted / "digits.nir", "--target", "cpu", "-o", tmp_path / "x")
+    assert refused.code == 1
+    assert "no tool of this chip's maker" in refused.err
+    copy = snnport("export", converted / "digits.nir", "--format", "nir", "-o", tmp_path / "copy.nir")
+    assert copy.code == 0
+    assert snnport("export", converted / "digits.nir", "-o", tmp_path / "x").code == 1

@@ -1,0 +1,122 @@
+"""The verbs that write a file: convert, quantize, lower, export. Each returns the document that its --json prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from snnport.errors import InvalidInput
+from snnport.events import write_bytes
+from snnport.exporters.nir import write_nir
+from snnport.flow.check import lower
+from snnport.flow.convert import ConvertOptions
+from snnport.flow.model import Model
+from snnport.flow.prepare import InputOptions, spiking
+from snnport.flow.run import stimulus_for
+from snnport.passes.base import Context, Pass, run_passes
+from snnport.passes.quantize_snn import QuantizeSnn
+from snnport.targets.base import resolve_target
+
+FORMATS = ("nir",)
+
+
+def write_conversion(
+    model: Model,
+    output: Path,
+    ledger: Path | None,
+    inputs: InputOptions,
+    options: ConvertOptions,
+    say: Callable[[str], None] = lambda stage: None,
+) -> dict[str, Any]:
+    """Convert an ANN and write the spiking network, and the ledger if a path is given. Raises InvalidInput for an SNN."""
+    prepared = spiking(model, inputs, options, say=say)
+    conversion = prepared.conversion
+    if conversion is None:
+        what = "it holds spiking neurons already, there is nothing to convert"
+        raise InvalidInput(str(model.path), what, "Use snnport check")
+    settled = [entry.to_json() for entry in conversion.ledger]
+    write_nir(prepared.graph, output)
+    if ledger is not None:
+        write_bytes(ledger, json.dumps(settled, indent=1).encode())
+    return {
+        "schema": 1,
+        "output": str(output),
+        "code": options.code,
+        "calibration": conversion.calibration,
+        "passes": list(conversion.passes),
+        "findings": conversion.findings,
+        "ledger": settled,
+        "warnings": list(prepared.warnings),
+    }
+
+
+def write_quantised(model: Model, output: Path, target: str | None, bits: int | None) -> dict[str, Any]:
+    """Give a spiking network integer codes: those of `target`, or of `bits` bits (default 8).
+
+    Raises InvalidInput for an ANN, for codes that are there already, and for both a target and bits.
+    """
+    if model.is_ann:
+        raise InvalidInput(str(model.path), "it holds no spiking neuron", "Use snnport convert, which quantises as it converts")
+    if model.coding is not None:
+        raise InvalidInput(str(model.path), "it has integer codes from its conversion", "Convert again with other --bits")
+    if target is not None and bits is not None:
+        raise InvalidInput("--bits", f"target {target} has its own widths", "Leave out --bits, or --target")
+    graph = spiking(model, InputOptions()).graph
+    passes: tuple[Pass, ...] = (QuantizeSnn(bits or 8),)
+    if target is not None:
+        passes = resolve_target(target).passes_for(graph)
+    write_nir(run_passes(graph, passes, Context()), output)
+    return {"schema": 1, "output": str(output), "done": [step.spelling for step in passes]}
+
+
+def write_program(model: Model, output: Path, target: str, inputs: InputOptions, options: ConvertOptions) -> dict[str, Any]:
+    """Lower a network and write its placed program. Raises DoesNotFit with every violation."""
+    program, done = lower(model, target, inputs, options)
+    program.save(output)
+    return {
+        "schema": 1,
+        "output": str(output),
+        "target": program.chip.name,
+        "populations": len(program.populations),
+        "neurons": sum(p.size for p in program.populations),
+        "cores": len({(s.chip, s.core) for s in program.placements}),
+        "steps": program.n_steps,
+        "done": list(done),
+    }
+
+
+def write_export(
+    model: Model,
+    output: Path,
+    target: str | None,
+    form: str | None,
+    input_: Path | None,
+    inputs: InputOptions,
+    options: ConvertOptions,
+) -> dict[str, Any]:
+    """Write what a chip's own tools load (`target`), or a network in another format (`form`).
+
+    With `input_` the files of a chip hold the events of its first sample too.
+    Raises InvalidInput unless exactly one of target and form is given, and for a target that has no files of its own.
+    """
+    if (target is None) == (form is None):
+        raise InvalidInput("export", "it needs either --target or --format", f"Formats: {', '.join(FORMATS)}")
+    if form is not None and form not in FORMATS:
+        raise InvalidInput(f"--format {form}", "there is no such format", f"Known: {', '.join(FORMATS)}")
+    if target is None:
+        prepared = spiking(model, inputs, options)
+        write_nir(prepared.graph, output)
+        return {"schema": 1, "output": str(output), "files": [str(output)], "done": list(prepared.done)}
+    chip = resolve_target(target)
+    if chip.export is None:
+        what = "no tool of this chip's maker reads files that snnport can write"
+        raise InvalidInput(f"--target {target}", what, "Use snnport lower for its program")
+    program, done = lower(model, target, inputs, options)
+    raster = None
+    if input_ is not None:
+        samples = inputs.load(input_, model, labels=inputs.labels)
+        raster = stimulus_for(program.meta.get("encoder"), samples, program.n_steps).raster(0, 1)[0]
+    files = chip.export(program, output, raster)
+    return {"schema": 1, "output": str(output), "files": [str(path) for path in files], "done": list(done)}
