@@ -1,81 +1,42 @@
 """Prices on counts: exact integers times published energies, with a low, a middle and a high figure each.
 
-A price model is a TOML file (docs/formats.md); the shipped ones lie in sim/prices. What a model has no price for is listed,
-never guessed.
-
-    name = "..."                    # shown beside every figure
-    provenance = "analytic"         # one of PROVENANCES
-    node_nm = 45                    # left out where unknown
-    voltage = 0.9                   # likewise
-    targets = ["cpu"]
-    unpriced = ["clock tree"]
-
-    [terms.synaptic-additions]
-    count = "synaptic_operations"   # one of snnport.sim.counts.TOTALS
-    low_pj = 0.1
-    mid_pj = 0.1
-    high_pj = 0.1
-    source = "..."
-
-    [static]                        # optional; power of one chip, multiplied with time and chips
-    low_w = 0.1
-    mid_w = 0.1
-    high_w = 0.1
-    source = "..."
+A price model is a TOML file (docs/energy.md, "A price file"); the shipped ones lie in sim/prices. What a model has no price
+for is listed, never guessed. A model of another machine than the one that ran is a what-if, and says so.
 """
 
 from __future__ import annotations
 
-import math
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from snnport.errors import InvalidInput, UnknownName
+from snnport.sim.analytic import PICO, Line, spiking_lines, summed
 from snnport.sim.counts import TOTALS, Counts
+from snnport.sim.price_file import load_model, shipped
+from snnport.sim.price_model import PROVENANCES, Band, Price, PriceModel, TimeModel, Triple
+from snnport.sim.workload import Workload
 
-PROVENANCES = ("measured", "calibrated", "pre-silicon", "analytic")
-"""measured: on silicon; calibrated: fitted to silicon; pre-silicon: simulated circuits; analytic: operation counts times a
-table of operation energies."""
+__all__ = [
+    "PROVENANCES",
+    "STATIC",
+    "Band",
+    "EnergyEstimate",
+    "Price",
+    "PriceModel",
+    "Term",
+    "estimates",
+    "lines",
+    "load_model",
+    "machine_time_s",
+    "models_for",
+    "price",
+    "what_ifs_for",
+]
+
 STATIC = "static power"
-PICO = 1e-12
-SHIPPED = Path(__file__).parent / "prices"
-
-
-@dataclass(frozen=True)
-class Band:
-    """A low, a middle and a high figure, and where they come from."""
-
-    low: float
-    mid: float
-    high: float
-    source: str
-
-
-@dataclass(frozen=True)
-class Price:
-    """`pj` picojoules for each unit of the count called `count`."""
-
-    count: str
-    pj: Band
-
-
-@dataclass(frozen=True)
-class PriceModel:
-    """Prices of one machine. node_nm, voltage: None where unknown. static_w: power of a chip at rest, None if not known."""
-
-    name: str
-    provenance: str
-    node_nm: float | None
-    voltage: float | None
-    targets: tuple[str, ...]
-    terms: Mapping[str, Price]
-    unpriced: tuple[str, ...]
-    static_w: Band | None
+BOUNDED = {"neuron_updates_driven": "neuron_updates", "neuron_updates_idle": "neuron_updates"}
+"""Counts that may be unknown, and the count that bounds them."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +51,13 @@ class Term:
 
 @dataclass(frozen=True)
 class EnergyEstimate:
-    """Energy of a whole run by one model, in joules, and what the model leaves out."""
+    """Energy of a whole run by one model, in joules, and what the model leaves out. what_if: it is another machine's model."""
 
     model: str
     provenance: str
     node_nm: float | None
+    voltage: float | None
+    what_if: bool
     low_j: float
     mid_j: float
     high_j: float
@@ -112,120 +75,121 @@ class EnergyEstimate:
             "high_j": self.high_j,
             "terms": {name: vars(term) for name, term in self.terms.items()},
             "unpriced": list(self.unpriced),
+            "voltage": self.voltage,
+            "what_if": self.what_if,
         }
 
 
-def price(counts: Counts, model: PriceModel, time_s: float | None) -> EnergyEstimate:
+def estimates(
+    work: Workload, target_name: str, time_s: float | None, extra: Sequence[PriceModel] = ()
+) -> tuple[EnergyEstimate, ...]:
+    """Every shipped model of the target, the models in `extra`, then the what-ifs. time_s: as in `price`."""
+    own = (*models_for(target_name), *extra)
+    return (
+        *(price(work, model, time_s) for model in own),
+        *(price(work, model, None, what_if=True) for model in what_ifs_for(target_name)),
+    )
+
+
+def price(counts: Counts | Workload, model: PriceModel, time_s: float | None, what_if: bool = False) -> EnergyEstimate:
     """Energy of what was counted. time_s: modelled seconds of all samples, for static power; None or 0 where unknown.
 
-    The static term's count is chips x nanoseconds, rounded down. Without a time static power moves to `unpriced`.
+    A model with times of its own goes by these. The static term's count is chips x nanoseconds, rounded down. What cannot be
+    known, a time or a count, moves to `unpriced`. A bare Counts lacks everything that workload.workload_of derives.
     """
-    unknown = {name for name, p in model.terms.items() if p.count == "cycles" and counts.cycles is None}
-    terms = {name: _term(counts.total(p.count), p.pj, PICO) for name, p in model.terms.items() if name not in unknown}
-    unpriced = [*model.unpriced, *(f"{name} (the cycles of the run are not known)" for name in sorted(unknown))]
-    if model.static_w is not None and time_s:
-        watt_seconds = counts.chips * time_s
-        band = model.static_w
-        nanoseconds = math.floor(watt_seconds * 1e9)
-        terms[STATIC] = Term(nanoseconds, *(w * watt_seconds for w in (band.low, band.mid, band.high)))
+    bill, unpriced = lines(counts, model)
+    static = _static(counts, model, time_s)
+    if static is not None:
+        bill = (*bill, static)
     elif model.static_w is not None:
-        unpriced.append(f"{STATIC} (the time of the run is not known)")
-    low, mid, high = (math.fsum(getattr(t, name) for t in terms.values()) for name in ("low_j", "mid_j", "high_j"))
-    frozen = MappingProxyType(terms)
-    return EnergyEstimate(model.name, model.provenance, model.node_nm, low, mid, high, frozen, tuple(unpriced))
+        unpriced = (*unpriced, f"{STATIC} (the time of the run is not known)")
+    (low, mid, high), _ = summed(bill)
+    terms = MappingProxyType({line.name: Term(line.count, *line.joules) for line in bill})
+    name = f"what if: {model.name}" if what_if else model.name
+    return EnergyEstimate(
+        name, model.provenance, model.node_nm, model.voltage, what_if, low, mid, high, terms, (*model.unpriced, *unpriced)
+    )
 
 
-def _term(count: int, band: Band, unit: float) -> Term:
-    return Term(count, count * band.low * unit, count * band.mid * unit, count * band.high * unit)
+def lines(counts: Counts | Workload, model: PriceModel) -> tuple[tuple[Line, ...], tuple[str, ...]]:
+    """The bill without static power, and the terms whose counts are not known."""
+    bill, missing = [], []
+    for name, entry in model.terms.items():
+        known = _range(counts, entry.count)
+        if known is None:
+            missing.append(f"{name} (the {entry.count} of the run are not known)")
+            continue
+        if known[0] != known[2]:
+            missing.append(f"how many {name}: {known[0]} to {known[2]} are priced (spikes were not recorded)")
+        joules = _times(known, entry.pj)
+        moves = counts.moving(entry.count) if isinstance(counts, Workload) and known[0] == known[2] else 0
+        bill.append(Line(name, known[1], joules, _times((moves, moves, moves), entry.pj)))
+    if model.analytic is not None and isinstance(counts, Workload):
+        bill.extend(spiking_lines(counts, model.analytic))
+    elif model.analytic is not None:
+        missing.append("operations and memory accesses (the layers are not known)")
+    return tuple(bill), tuple(missing)
+
+
+def machine_time_s(work: Workload, model: TimeModel) -> Triple:
+    """Seconds of all samples on the model's machine: a barrier a step, and the core that had most to do in the whole run.
+
+    The busiest core differs from step to step, so that this is a lower bound of what the model's numbers give.
+    """
+    network, counts = work.network, work.counts
+    busy = {
+        "operations": network.core_operations,
+        "neurons": network.core_neurons * (counts.steps * counts.samples),
+        "sent": network.core_sent,
+        "received": network.core_received,
+        "spikes": network.core_spikes,
+    }
+    barriers = counts.steps * counts.samples
+
+    def seconds(level: int) -> float:
+        cores = sum(values * model.core_ns[name].figures[level] for name, values in busy.items() if name in model.core_ns)
+        longest = float(cores.max()) if not isinstance(cores, int) and cores.size else 0.0
+        return (barriers * model.barrier_ns.figures[level] + longest) * 1e-9
+
+    return (seconds(0), seconds(1), seconds(2))
 
 
 def models_for(target_name: str) -> tuple[PriceModel, ...]:
     """The shipped models whose `targets` name this target, in order of their file names; () if there are none."""
-    return tuple(model for model in _shipped() if target_name in model.targets)
+    return tuple(model for model in shipped() if target_name in model.targets)
 
 
-@cache
-def _shipped() -> tuple[PriceModel, ...]:
-    return tuple(load_model(path) for path in sorted(SHIPPED.glob("*.toml")))
+def what_ifs_for(target_name: str) -> tuple[PriceModel, ...]:
+    """The shipped models of other machines that a program of this target may be priced by, labelled as what-ifs."""
+    return tuple(model for model in shipped() if target_name in model.what_if and target_name not in model.targets)
 
 
-def load_model(path: Path) -> PriceModel:
-    """The price model in the TOML file at `path`. Raises InvalidInput, naming the entry, if it is missing or malformed."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InvalidInput(str(path), "there is no such price file", "Give the path of a .toml") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInput(str(path), f"it is no readable TOML file: {error}") from None
-    where = str(path)
-    known = {"name", "provenance", "node_nm", "voltage", "targets", "unpriced", "terms", "static"}
-    unknown = sorted(set(data) - known)
-    if unknown:
-        raise InvalidInput(where, f"it has unknown entries {unknown}", f"Known: {', '.join(sorted(known))}")
-    provenance = _text(where, data, "provenance")
-    if provenance not in PROVENANCES:
-        raise UnknownName.among("provenance", provenance, PROVENANCES)
-    terms = {}
-    for name, entry in _table(where, data, "terms").items():
-        place = f"{where}: terms.{name}"
-        if not isinstance(entry, Mapping):
-            raise InvalidInput(place, "it is no table", f"Write [terms.{name}]")
-        count = _text(place, entry, "count")
-        if count not in TOTALS:
-            raise UnknownName.among("count", count, TOTALS)
-        terms[name] = Price(count, _band(place, entry, "pj"))
-    static = _table(where, data, "static")
-    return PriceModel(
-        _text(where, data, "name"),
-        provenance,
-        _optional_number(where, data, "node_nm"),
-        _optional_number(where, data, "voltage"),
-        _texts(where, data, "targets"),
-        MappingProxyType(terms),
-        _texts(where, data, "unpriced"),
-        _band(f"{where}: static", static, "w") if static else None,
-    )
+def _range(counts: Counts | Workload, name: str) -> tuple[int, int, int] | None:
+    """The count, or bounds and their middle, or None."""
+    if name == "cycles" and isinstance(counts, Counts) and counts.cycles is None:
+        return None
+    value = counts.total(name) if isinstance(counts, Workload) or name in TOTALS else None
+    if value is not None:
+        return (value, value, value)
+    if name in BOUNDED:
+        most = counts.total(BOUNDED[name]) or 0
+        return (0, most // 2, most)
+    return None
 
 
-def _table(where: str, data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = data.get(key, {})
-    if not isinstance(value, Mapping):
-        raise InvalidInput(where, f"'{key}' is no table", f"Write [{key}]")
-    return value
+def _times(counts: tuple[float, float, float], band: Band) -> Triple:
+    low, mid, high = (n * pj * PICO for n, pj in zip(counts, band.figures, strict=True))
+    return (low, mid, high)
 
 
-def _text(where: str, data: Mapping[str, Any], key: str) -> str:
-    value = data.get(key)
-    if not isinstance(value, str) or not value:
-        raise InvalidInput(where, f"it has no text '{key}'", f'Add {key} = "..."')
-    return value
-
-
-def _texts(where: str, data: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    value = data.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise InvalidInput(where, f"'{key}' is no list of texts", f'Write {key} = ["..."]')
-    return tuple(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
-
-
-def _optional_number(where: str, data: Mapping[str, Any], key: str) -> float | None:
-    value = data.get(key)
-    if value is not None and not _is_number(value):
-        raise InvalidInput(where, f"'{key}' is {value!r}, a number of at least 0 is needed")
-    return value
-
-
-def _band(where: str, entry: Mapping[str, Any], unit: str) -> Band:
-    values = [entry.get(f"{level}_{unit}") for level in ("low", "mid", "high")]
-    if not all(_is_number(value) for value in values):
-        raise InvalidInput(
-            where, f"low_{unit}, mid_{unit} and high_{unit} are {values}, three numbers of at least 0 are needed"
-        )
-    low, mid, high = (float(value or 0) for value in values)
-    if not low <= mid <= high:
-        raise InvalidInput(where, f"low {low}, mid {mid} and high {high} are not in order", "Sort them")
-    return Band(low, mid, high, _text(where, entry, "source"))
+def _static(counts: Counts | Workload, model: PriceModel, time_s: float | None) -> Line | None:
+    if model.static_w is None:
+        return None
+    given = time_s or 0.0
+    times: Triple = (given, given, given)
+    if model.time is not None and isinstance(counts, Workload):
+        times = machine_time_s(counts, model.time)
+    if not times[2]:
+        return None
+    low, mid, high = (watts * counts.chips * t for watts, t in zip(model.static_w.figures, times, strict=True))
+    return Line(STATIC, int(counts.chips * times[1] * 1e9), (low, mid, high))
