@@ -6,23 +6,58 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from snnport.errors import InvalidGraph, UnknownName
 
-RESETS = ("zero", "value", "subtract")
+RESETS = ("zero", "value", "subtract", "none")
 DECAYS = ("euler", "exponential")
 COMPARISONS = (">", ">=")
+GAINS = ("leak", "unit", "keep")
+DTYPES = ("float64", "float32", "lava-fixed")
+CHOICES = MappingProxyType(
+    {
+        "reset": RESETS,
+        "decay": DECAYS,
+        "comparison": COMPARISONS,
+        "integrator_gain": ("dt", "unit"),
+        "leaky_gain": GAINS,
+        "membrane_gain": GAINS,
+        "synapse_gain": GAINS,
+        "update": ("product", "increment"),
+        "current": ("new", "old"),
+        "reset_when": ("at_once", "next_start", "next_end"),
+        "loop_start": ("rest", "nothing"),
+        "dtype": DTYPES,
+    }
+)
+"""The rules that are one word of several: field of Convention -> the words."""
+PARAMETERS = ("r", "w_in", "v_leak", "v_reset")
+"""Fields of NIR's neurons that a framework may leave unread; unread they are 1, 1, 0 and 0."""
 
 
 @dataclass(frozen=True)
 class Convention:
-    """How a framework means its graph.
+    """How a framework means its graph: what a neuron does in one step, and when a spike arrives.
 
-    dt: seconds a step. decay: "euler" (factor 1 - dt/tau) or "exponential" (factor exp(-dt/tau)).
-    reset: "value" puts v to v_reset, "zero" to 0, "subtract" takes the threshold off. comparison: of v with the threshold.
-    multi_spike: a neuron may fire as often as the threshold fits into v. recurrent_delay: steps a closed loop waits.
-    v_min: lower bound of v in units of the threshold, None for none.
+    Time. dt: seconds a step. tau_unit: seconds that a time constant of 1 means.
+    Reading. ignores: fields that do not count, of PARAMETERS. unity: a gain this near to 1 is 1 (relative).
+    One step, with a = 1 - dt/tau ("euler") or exp(-dt/tau) ("exponential") for what is kept, x for what arrives:
+      synapse  i = a_s i + g_s w_in x     membrane  v = a v + (1 - a) v_leak + g r i     (i = x where there is no synapse)
+      integrator  v = v + g r x
+    decay: which a. *_gain: g of integrators (I, IF; "dt": dt, "unit": 1), of leaky integrators (LI), of membranes (LIF,
+    CubaLI, CubaLIF) and of synapses ("leak": 1 - a, "unit": 1, "keep": a, the input decays once before it counts).
+    update: how v is rounded, v = a v + ... ("product") or v = v + (1 - a) (v_leak + r i - v) ("increment", gain "leak" only).
+    current: the membrane takes the synapse's current of this step ("new") or of the step before ("old").
+    Firing. comparison: of v with the threshold. multi_spike: as often as the threshold fits into v. v_min: lower bound of v
+    in units of the threshold, None for none.
+    reset: v to v_reset ("value"), to 0 ("zero"), the threshold taken off ("subtract"), or nothing ("none"). reset_when: in
+    the step that fires ("at_once"), or in the next, before ("next_start") or after ("next_end") its integration.
+    Delivery, in steps. spike_delay: from crossing the threshold to the spike. synapse_delay: through a weighted node.
+    recurrent_delay: once around a closed loop, at least. loop_start: before that, loops carry what they carry in silence,
+    their biases ("rest"), or 0 ("nothing").
+    dtype: of states and sums; "lava-fixed" are Loihi's integers as NIR's paper/nir_to_lava.py scales them.
     """
 
     name: str
@@ -33,17 +68,36 @@ class Convention:
     multi_spike: bool = False
     recurrent_delay: int = 1
     v_min: float | None = None
+    tau_unit: float = 1.0
+    ignores: tuple[str, ...] = ()
+    unity: float = 0.0
+    integrator_gain: str = "dt"
+    leaky_gain: str = "leak"
+    membrane_gain: str = "leak"
+    synapse_gain: str = "leak"
+    update: str = "product"
+    current: str = "new"
+    reset_when: str = "at_once"
+    spike_delay: int = 0
+    synapse_delay: int = 0
+    loop_start: str = "rest"
+    dtype: str = "float64"
 
     def __post_init__(self) -> None:
-        for kind, value, known in (
-            ("reset", self.reset, RESETS),
-            ("decay", self.decay, DECAYS),
-            ("comparison", self.comparison, COMPARISONS),
-        ):
-            if value not in known:
-                raise UnknownName.among(kind, value, known)
-        if not (isinstance(self.dt, int | float) and 0 < self.dt < math.inf):
-            raise InvalidGraph("dt", f"{self.dt!r} is no positive number of seconds")
+        for rule, words in CHOICES.items():
+            if getattr(self, rule) not in words:
+                raise UnknownName.among(rule, getattr(self, rule), words)
+        for field in self.ignores:
+            if field not in PARAMETERS:
+                raise UnknownName.among("parameter", field, PARAMETERS)
+        for rule in ("dt", "tau_unit"):
+            value = getattr(self, rule)
+            if not (isinstance(value, int | float) and 0 < value < math.inf):
+                raise InvalidGraph(rule, f"{value!r} is no positive number of seconds")
+        for rule in ("recurrent_delay", "spike_delay", "synapse_delay"):
+            value = getattr(self, rule)
+            if not (isinstance(value, int) and value >= 0):
+                raise InvalidGraph(rule, f"{value!r} is no number of steps")
 
     def having(self, **changes: Any) -> Convention:
         """This convention with some of its rules changed."""
@@ -56,7 +110,7 @@ class Convention:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Convention:
         """The convention that `data` describes."""
-        return cls(**data)
+        return cls(**{**data, "ignores": tuple(data.get("ignores", ()))})
 
 
 CODED = Convention("snnport", dt=1e-3, reset="subtract", comparison=">=")

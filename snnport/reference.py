@@ -313,7 +313,7 @@ class _Cell:
             drive = self.i
         if isinstance(node, nir.I | nir.IF):
             return np.asarray(self.v + rule.dt * node.r * drive, np.float64)
-        keep, take = _factors(node.tau_mem if hasattr(node, "tau_mem") else node.tau, rule)
+        keep, take = _factors(node.tau if isinstance(node, nir.LI | nir.LIF) else node.tau_mem, rule)
         return np.asarray(keep * self.v + take * (node.v_leak + node.r * drive), np.float64)
 
     def _fired(self) -> Array:
