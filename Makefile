@@ -45,8 +45,12 @@ types: .venv/.installed-dev  ## Check types, with mypy (strict) and pyright
 docs: setup  ## Write the generated pages of docs/ anew
 	$(BIN)/python docs/generate.py
 
+.PHONY: sanafe
+sanafe: .venv/.installed-dev .venv-sanafe/.installed  ## Install SANA-FE beside snnport and compare energies with it, live
+	$(BIN)/python benchmarks/sanafe_parity.py
+
 .PHONY: bench
-bench: .venv/.installed-dev  ## Run every benchmark, each against its peers
+bench: .venv/.installed-dev .venv-sanafe/.installed  ## Run every benchmark, each against its peers
 	set -e; for script in benchmarks/*.py; do $(BIN)/python "$$script"; done
 
 .PHONY: study
@@ -84,4 +88,10 @@ clean:  ## Remove everything that make has made
 	echo >&2 "Python $* is missing. Type: uv python install $*   (or: pyenv install $*)"; exit 1
 	.venv-core-$*/bin/python $(PIP_INSTALL) setuptools
 	.venv-core-$*/bin/python $(PIP_INSTALL) --no-build-isolation pytest pytest-xdist hypothesis -e .
+	@touch $@
+
+# SANA-FE is under the GPL: it gets an environment of its own, and snnport speaks to it through files.
+.venv-sanafe/.installed: constraints.txt
+	$(PYTHON) -m venv .venv-sanafe
+	.venv-sanafe/bin/python $(PIP_INSTALL) sanafe==2.2.9 numpy
 	@touch $@

@@ -15,6 +15,7 @@ import typer
 from snnport.cli import app
 from snnport.errors import SnnportError
 from snnport.flow.targets import describe, listing
+from snnport.importers.dialect_page import dialects_page
 from snnport.importers.onnx_ops.table import OPERATORS
 from snnport.nodes import NEURON_NODES
 from snnport.targets.base import resolve_target
@@ -110,7 +111,7 @@ def readme() -> str:
     return f"{head}{BEGIN}\n{support_matrix()}\n{END}{tail}"
 
 
-PAGES = {"docs/cli.md": cli_page, "docs/targets.md": targets_page, "README.md": readme}
+PAGES = {"docs/dialects.md": dialects_page, "docs/cli.md": cli_page, "docs/targets.md": targets_page, "README.md": readme}
 
 
 def main() -> int:

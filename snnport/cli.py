@@ -213,6 +213,7 @@ def run(
     expect: Annotated[Path | None, typer.Option("--expect", help="A trace (.npz, .csv); exit 1 at a difference.")] = None,
     delay: Annotated[int, typer.Option("--delay", help="Steps by which --expect is later than the run.")] = 0,
     threads: Threads = None,
+    price: Annotated[list[Path] | None, typer.Option("--price", help="An energy model of your own (.toml).")] = None,
     json_output: Json = False,
 ) -> None:
     """Run a network on samples: predictions, spikes, synaptic operations, cycles, energy. Or replay recorded runs."""
@@ -223,7 +224,7 @@ def run(
     from snnport.flow.execute import Request, execute
     from snnport.report.terminal import run_result
 
-    request = Request(target, engine, readout, record, expect, delay, threads)
+    request = Request(target, engine, readout, record, expect, delay, threads, tuple(price or ()))
     with Progress() as progress:
         outcome, comparison, done = execute(_open(files[0], reading), input_, inputs, options, request, progress.update)
     if output is not None:

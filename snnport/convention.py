@@ -27,7 +27,7 @@ CHOICES = MappingProxyType(
         "synapse_gain": GAINS,
         "update": ("product", "increment"),
         "current": ("new", "old"),
-        "reset_when": ("at_once", "next_start", "next_end"),
+        "reset_when": ("at_once", "next_start", "next_end", "carried"),
         "loop_start": ("rest", "nothing"),
         "dtype": DTYPES,
     }
@@ -53,7 +53,8 @@ class Convention:
     Firing. comparison: of v with the threshold. multi_spike: as often as the threshold fits into v. v_min: lower bound of v
     in units of the threshold, None for none.
     reset: v to v_reset ("value"), to 0 ("zero"), the threshold taken off ("subtract"), or nothing ("none"). reset_when: in
-    the step that fires ("at_once"), or in the next, before ("next_start") or after ("next_end") its integration.
+    the step that fires ("at_once"), or in the next, before ("next_start") or after ("next_end") its integration; "carried":
+    at once, and where v stays above the threshold all the same, the next comparison is with v less one threshold.
     Delivery, in steps. spike_delay: from crossing the threshold to the spike. synapse_delay: through a weighted node.
     recurrent_delay: once around a closed loop, at least. loop_start: before that, loops carry what they carry in silence,
     their biases ("rest"), or 0 ("nothing").
@@ -105,7 +106,7 @@ class Convention:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that from_json takes back."""
-        return asdict(self)
+        return {**asdict(self), "ignores": list(self.ignores)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Convention:

@@ -93,7 +93,8 @@ _CONVERSION = {
 _READING = {
     "dialect": (_option(str | None, "--dialect", help="The framework that wrote a .nir, if snnport guesses wrong."), None),
     "dt": (_option(float | None, "--dt", help="Seconds a step of a .nir that does not say."), None),
-    "reset": (_option(str | None, "--reset", help="Reset of a .nir that does not say: zero, value or subtract."), None),
+    "reset": (_option(str | None, "--reset", help="Reset of a .nir that does not say: zero, value, subtract or none."), None),
+    "reset_delay": (_option(int | None, "--reset-delay", help="snnTorch: 1 if neurons reset in the next step, else 0."), None),
 }
 _SCALING = {
     "scale": (_option(float, "--scale", help="The network takes x / SCALE."), 1.0),

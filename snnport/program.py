@@ -72,6 +72,19 @@ class Diagonal:
 
 
 @dataclass(frozen=True, eq=False)
+class Sparse:
+    """The listed synapses alone: source[k] reaches target[k] with codes[k]; all (n_synapses,). shape: (targets, sources).
+
+    A pair listed twice is two synapses.
+    """
+
+    codes: IntArray
+    target: IntArray
+    source: IntArray
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
 class Conv:
     """Cross-correlation. codes (out, in / groups, kh, kw); input_shape (in, height, width); padding (top, left, bottom, right).
 
@@ -96,7 +109,7 @@ class SumPool:
     padding: tuple[int, int, int, int]
 
 
-Synapse: TypeAlias = Dense | Diagonal | Conv
+Synapse: TypeAlias = Dense | Diagonal | Sparse | Conv
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +118,7 @@ class Projection:
 
     delay: steps between a spike and its arrival; 0 is the same step, 1 the next.
     exponent: arrivals are the sum of the codes, shifted left by this many bits.
+    port: which of the target's inputs they arrive at, for families that have several.
     """
 
     name: str
@@ -114,6 +128,7 @@ class Projection:
     pool: SumPool | None = None
     delay: int = 1
     exponent: int = 0
+    port: int = 0
 
 
 @dataclass(frozen=True)
@@ -178,7 +193,7 @@ class Program:
             raise InvalidInput(str(path), f"its header and arrays do not match ({error!r})", "Lower it again") from None
 
 
-_SYNAPSES: dict[str, type[Synapse]] = {"Dense": Dense, "Diagonal": Diagonal, "Conv": Conv}
+_SYNAPSES: dict[str, type[Synapse]] = {"Dense": Dense, "Diagonal": Diagonal, "Sparse": Sparse, "Conv": Conv}
 
 
 def _pack(program: Program) -> tuple[dict[str, Any], dict[str, IntArray]]:
@@ -196,8 +211,10 @@ def _pack(program: Program) -> tuple[dict[str, Any], dict[str, IntArray]]:
             }
         )
     for projection in program.projections:
-        arrays[f"projection/{projection.name}/codes"] = projection.synapse.codes
-        geometry = {f.name: getattr(projection.synapse, f.name) for f in fields(projection.synapse) if f.name != "codes"}
+        parts = {f.name: getattr(projection.synapse, f.name) for f in fields(projection.synapse)}
+        lists = {name: value for name, value in parts.items() if isinstance(value, np.ndarray)}
+        arrays |= {f"projection/{projection.name}/{name}": value for name, value in lists.items()}
+        geometry = {name: value for name, value in parts.items() if name not in lists}
         projections.append(
             {
                 "name": projection.name,
@@ -208,6 +225,7 @@ def _pack(program: Program) -> tuple[dict[str, Any], dict[str, IntArray]]:
                 "pool": None if projection.pool is None else vars(projection.pool),
                 "delay": projection.delay,
                 "exponent": projection.exponent,
+                "port": projection.port,
             }
         )
     header = {
@@ -240,10 +258,11 @@ def _unpack(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> Program:
             p["name"],
             p["source"],
             p["target"],
-            _SYNAPSES[p["synapse"]](_frozen(arrays[f"projection/{p['name']}/codes"]), **_tuples(p["geometry"])),
+            _synapse(p, arrays),
             None if p["pool"] is None else SumPool(**_tuples(p["pool"])),
             index(p["delay"]),
             index(p["exponent"]),
+            index(p.get("port", 0)),
         )
         for p in header["projections"]
     )
@@ -263,6 +282,15 @@ def _unpack(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> Program:
     if lost:
         raise ValueError(f"there is no population {', '.join(sorted(lost))}")
     return program
+
+
+def _synapse(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> Synapse:
+    kind = _SYNAPSES[header["synapse"]]
+    parts = _tuples(header["geometry"])
+    for f in fields(kind):
+        if f.name not in parts and f"projection/{header['name']}/{f.name}" in arrays:
+            parts[f.name] = _frozen(arrays[f"projection/{header['name']}/{f.name}"])
+    return kind(**parts)
 
 
 def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:

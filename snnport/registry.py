@@ -14,7 +14,7 @@ from typing import Any
 
 from snnport.errors import InvalidInput, UnknownName
 
-EXTRAS = {"onnxruntime": "verify", "torch": "train", "norse": "train"}
+EXTRAS = {"onnxruntime": "verify", "torch": "train", "norse": "train", "yaml": "sanafe"}
 """Optional package -> the extra of snnport that installs it."""
 
 

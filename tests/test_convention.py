@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from snnport.convention import CODED, PLAIN, Coding, Convention, Window, coding_of, convention_of
+from snnport.convention import CHOICES, CODED, PLAIN, Coding, Convention, Window, coding_of, convention_of
 from snnport.errors import InvalidGraph, UnknownName
 
 CODING = Coding("gate", 9, {"kind": "consecutive"}, {"in": Window("input", 0, 0, 4), "out": Window("readout", 1, 8, 0)})
@@ -33,6 +33,33 @@ def test_having_changes_some_rules() -> None:
 def test_an_unknown_rule(rule: str, value: str, near: str) -> None:
     with pytest.raises(UnknownName, match=rf"{rule} '{value}': there is no such name.*{near}"):
         CODED.having(**{rule: value})
+
+
+@pytest.mark.parametrize("rule", CHOICES)
+def test_every_word_of_every_rule_can_be_written_down(rule: str) -> None:
+    for word in CHOICES[rule]:
+        changed = PLAIN.having(**{rule: word})
+        assert Convention.from_json(json.loads(json.dumps(changed.to_json()))) == changed
+    with pytest.raises(UnknownName, match=f"{rule} 'nonsense': there is no such name"):
+        PLAIN.having(**{rule: "nonsense"})
+
+
+def test_a_convention_ignores_parameters_of_neurons_only() -> None:
+    assert Convention.from_json(PLAIN.having(ignores=("r", "w_in")).to_json()).ignores == ("r", "w_in")
+    with pytest.raises(UnknownName, match="parameter 'v_threshold': there is no such name"):
+        PLAIN.having(ignores=("v_threshold",))
+
+
+@pytest.mark.parametrize("rule", ["recurrent_delay", "spike_delay", "synapse_delay"])
+@pytest.mark.parametrize("steps", [-1, 0.5, None])
+def test_a_delay_is_a_number_of_steps(rule: str, steps: Any) -> None:
+    with pytest.raises(InvalidGraph, match=rf"{rule}: .* is no number of steps"):
+        PLAIN.having(**{rule: steps})
+
+
+def test_a_unit_of_time_is_positive() -> None:
+    with pytest.raises(InvalidGraph, match=r"tau_unit: 0 is no positive number of seconds"):
+        PLAIN.having(tau_unit=0)
 
 
 @pytest.mark.parametrize("dt", [0, -1e-3, float("nan"), float("inf"), "1e-3", None])

@@ -12,7 +12,7 @@ from strategies import CHIP, programs
 
 from snnport.errors import InvalidInput, UnknownName
 from snnport.events import read_npz, write_npz
-from snnport.program import Dense, Diagonal, Neuron, Population, Program, Projection, Slice, placed
+from snnport.program import Dense, Diagonal, Neuron, Population, Program, Projection, Slice, Sparse, placed
 
 
 def small(**changes: Any) -> Program:
@@ -56,6 +56,28 @@ def test_a_program_comes_back_from_its_file(program: Program, tmp_path_factory: 
     path = tmp_path_factory.mktemp("program") / "p.npz"
     program.save(path)
     assert_equal(Program.load(path), program)
+
+
+def test_a_sparse_projection_comes_back_with_its_lists_and_port(tmp_path: Path) -> None:
+    synapse = Sparse(np.array([3, -2], np.int8), np.array([0, 0]), np.array([1, 0]), (1, 2))
+    program = small(projections=(Projection("w", "in", "out", synapse, delay=62, port=1),))
+    program.save(tmp_path / "p.npz")
+    loaded = Program.load(tmp_path / "p.npz")
+    assert_equal(loaded, program)
+    assert loaded.projections[0].port == 1
+    arrays = read_npz(tmp_path / "p.npz")
+    assert {name for name in arrays if name.startswith("projection")} == {
+        f"projection/w/{f}" for f in ("codes", "target", "source")
+    }
+
+
+def test_a_file_without_ports_has_port_0(tmp_path: Path) -> None:
+    small().save(tmp_path / "p.npz")
+    arrays = read_npz(tmp_path / "p.npz")
+    header = json.loads(bytes(arrays["header"]))
+    del header["projections"][0]["port"]
+    write_npz(tmp_path / "p.npz", {**arrays, "header": np.frombuffer(json.dumps(header).encode(), np.uint8)})
+    assert_equal(Program.load(tmp_path / "p.npz"), small())
 
 
 def test_a_file_holds_integers_and_a_json_header(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ class Request:
     expect: Path | None = None
     delay: int = 0
     threads: int | None = None
+    prices: tuple[Path, ...] = ()
 
 
 def execute(
@@ -115,7 +116,7 @@ def _recording(request: Request, running: tuple[str, ...], output: str) -> tuple
         chosen["spikes"] += list(expected.spikes)
         chosen["v"] += list(expected.v)
     unique = {quantity: tuple(dict.fromkeys(names)) for quantity, names in chosen.items()}
-    return RunOptions(unique["spikes"], unique["v"], request.readout, request.threads), expected
+    return RunOptions(unique["spikes"], unique["v"], request.readout, request.threads, request.prices), expected
 
 
 def _compared(actual: Trace, expected: Trace | None, delay: int) -> Comparison | None:

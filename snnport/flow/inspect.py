@@ -28,6 +28,7 @@ def inspect(model: Model) -> dict[str, Any]:
         "dialect": imported.dialect,
         "evidence": list(imported.evidence),
         "ambiguous": list(imported.ambiguous),
+        "convention": imported.convention.to_json() if imported.convention else None,
         "repairs": list(imported.repairs),
         "input_layout": imported.input_layout,
         "nodes": _nodes(imported.graph),

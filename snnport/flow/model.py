@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from snnport.convention import Coding
@@ -20,11 +20,12 @@ SUFFIXES = (".onnx", ".nir", ".npz")
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a .nir file may leave open: dialect name, dt in seconds, reset mode."""
+    """What a .nir file may leave open: dialect name, dt in seconds, reset mode, steps until a neuron resets (0 or 1)."""
 
     dialect: str | None = None
     dt: float | None = None
     reset: str | None = None
+    reset_delay: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,4 +88,4 @@ def open_model(path: Path, options: ReadOptions | None = None) -> Model:
         return Model(path, digest, None, Program.load(path))
     if path.suffix == ".onnx":
         return Model(path, digest, read_onnx(path), None)
-    return Model(path, digest, read_nir(path, dialect=options.dialect, dt=options.dt, reset=options.reset), None)
+    return Model(path, digest, read_nir(path, **asdict(options)), None)

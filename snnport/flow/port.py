@@ -25,6 +25,7 @@ from snnport.program import Program
 from snnport.report.findings import next_steps
 from snnport.report.plain import read
 from snnport.report.report import (
+    Baseline,
     Check,
     Data,
     DataFile,
@@ -159,6 +160,7 @@ def _run(outcome: Outcome) -> Run:
         spread,
         {name: tuple(int(n) for n in steps) for name, steps in counts.spikes_per_step.items()},
         tuple(int(n) for n in counts.core_cycles),
+        tuple(read(Baseline, found.to_json(), "baseline") for found in outcome.baselines),
     )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import nir
 import numpy as np
 import numpy.typing as npt
 
@@ -14,17 +16,22 @@ from snnport.convention import coding_of, convention_of
 from snnport.datasets import Samples
 from snnport.encoders import CountEncoder, Stimulus
 from snnport.errors import InvalidInput
-from snnport.graph import Graph, predecessors, shapes, the_input, the_output
+from snnport.graph import Graph, names_of, predecessors, shapes, the_input, the_output
+from snnport.nodes import NEURON_NODES
 from snnport.program import Program
 from snnport.reference import run_spiking
 from snnport.registry import RUNNERS
+from snnport.sim.baseline import Comparison, compare
 from snnport.sim.counts import Counts
-from snnport.sim.energy import EnergyEstimate, models_for, price
+from snnport.sim.energy import EnergyEstimate, estimates, load_model, models_for
 from snnport.sim.engine import run
+from snnport.sim.workload import workload_of
 from snnport.trace import Trace
 
 READOUTS = ("count", "last", "max", "sum")
 REFERENCE_CHUNK = 32
+EXACT_UPDATES = 1 << 28
+"""Entries of all rasters up to which they are kept, so that driven and idle updates can be told apart exactly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +52,7 @@ class Outcome:
     energy: tuple[EnergyEstimate, ...]
     time_s: float | None
     wall_s: float
+    baselines: tuple[Comparison, ...] = ()
 
     @property
     def predictions(self) -> npt.NDArray[np.int64]:
@@ -80,18 +88,23 @@ class Outcome:
             "cycles": None if counts is None else counts.total_cycles,
             "time_s": self.time_s,
             "energy": [estimate.to_json() for estimate in self.energy],
+            "baselines": [found.to_json() for found in self.baselines],
             "wall_s": self.wall_s,
         }
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """record: populations whose spikes and potentials to keep beside the outputs' spikes. readout: None for the default."""
+    """record: populations whose spikes and potentials to keep beside the outputs' spikes. readout: None for the default.
+
+    prices: TOML files of energy models beside the shipped ones.
+    """
 
     record_spikes: tuple[str, ...] = ()
     record_v: tuple[str, ...] = ()
     readout: str | None = None
     threads: int | None = None
+    prices: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +136,8 @@ def run_program(
     wanted_v = {*options.record_v, *(program.outputs if readout in ("max", "sum") else ())}
     wanted_spikes = {*options.record_spikes, *program.outputs}
     _known({*wanted_v, *wanted_spikes}, names)
+    if samples.n_samples * stimulus.n_steps * sum(p.size for p in program.populations) <= EXACT_UPDATES:
+        wanted_spikes |= names
     start = time.perf_counter()
     runner = RUNNERS.load(program.target) if program.target in RUNNERS.entries else run
     result = runner(
@@ -138,7 +153,10 @@ def run_program(
     trace = _without_helpers(result.trace, options, program.outputs)
     cycles = result.counts.total_cycles
     seconds = None if cycles is None else cycles / float(program.chip["clock_hz"])
-    energy = tuple(price(result.counts, model, seconds) for model in models_for(program.target))
+    work = workload_of(program, result.counts, result.trace)
+    extra = tuple(load_model(path) for path in options.prices)
+    energy = estimates(work, program.target, seconds, extra)
+    baselines = tuple(found for model in (*models_for(program.target), *extra) if (found := compare(work, model)))
     meta = {**result.trace.meta, "target": program.target, "engine": "sim", "readout": readout, "steps": stimulus.n_steps}
     return Outcome(
         program.chip.name,
@@ -152,6 +170,7 @@ def run_program(
         energy,
         seconds,
         wall,
+        baselines,
     )
 
 
@@ -163,10 +182,12 @@ def run_reference(graph: Graph, samples: Samples, options: RunOptions | None = N
     options = options or RunOptions()
     coding, convention = coding_of(graph.metadata), convention_of(graph.metadata)
     stimulus = stimulus_for(coding.encoder if coding else None, samples, coding.n_steps if coding else 0)
-    output = predecessors(graph, the_output(graph))[0]
-    spiking = hasattr(graph.nodes[output], "v_threshold")
+    sources = predecessors(graph, the_output(graph))
+    output = sources[0] if len(sources) == 1 else the_output(graph)
+    spiking = hasattr(graph.nodes[output], "v_threshold") or isinstance(graph.nodes[output], nir.Threshold)
     readout = _readout(options.readout, "count" if spiking else "sum" if coding is None else "last")
-    _known({*options.record_v, *options.record_spikes}, set(graph.nodes))
+    _known(options.record_v, set(graph.nodes))
+    _known(options.record_spikes, names_of(graph, *NEURON_NODES, nir.Threshold))
     shape = shapes(graph)[the_input(graph)]
     start = time.perf_counter()
     parts: list[Trace] = []
@@ -179,7 +200,7 @@ def run_reference(graph: Graph, samples: Samples, options: RunOptions | None = N
     )
     wall = time.perf_counter() - start
     final = {output: whole.v[output][:, -1]}
-    counts = {output: whole.spikes[output].sum(axis=1)}
+    counts = {name: array.sum(axis=1) for name, array in whole.spikes.items() if name == output}
     scores = _scores(readout, output, counts, final, whole)
     trace = _without_helpers(whole, options, (output,))
     meta = {"engine": "reference", "readout": readout, "steps": stimulus.n_steps}

@@ -31,13 +31,21 @@ NODES_KEY = "snnport_nodes"
 """Metadata of a graph that snnport wrote: JSON list of (name in the file, name), in the order of the nodes."""
 
 
-def read_nir(path: Path, *, dialect: str | None = None, dt: float | None = None, reset: str | None = None) -> Imported:
+def read_nir(
+    path: Path,
+    *,
+    dialect: str | None = None,
+    dt: float | None = None,
+    reset: str | None = None,
+    reset_delay: int | None = None,
+) -> Imported:
     """The graph in the file at `path`, and what its neurons mean; dialect, dt (seconds) and reset overrule the file.
 
+    reset_delay: 0 if neurons reset in the step in which they fire, 1 if in the next (a choice of snnTorch).
     Raises InvalidGraph or UnsupportedNode, naming the place, if it is damaged or no network can be meant by it; UnknownName
     or InvalidInput on a wrong dialect, dt or reset. What the file leaves open is listed in `ambiguous`, with the flag to set.
     """
-    check_choices(dialect, dt, reset)
+    check_choices(dialect, dt, reset, reset_delay)
     root, version = read_raw(path)
     raw = root.graph or RawGraph({"node": root}, ())
     _check_kinds(path, raw)
@@ -53,7 +61,7 @@ def read_nir(path: Path, *, dialect: str | None = None, dt: float | None = None,
     graph = _canonical(nodes, edges, metadata, notes)
     ledger = [Entry(name, node.kind, "became", (name,), "", "nir") for name, node in nodes.items()]
     ledger += [Entry(name, "Input/Output", "dropped", (), why, "nir") for name, why in lost.items()]
-    meaning = _meaning(graph, dialect, dt, reset)
+    meaning = _meaning(graph, dialect, dt, reset, reset_delay)
     evidence = (*meaning.evidence, f"written by nir {version}")
     return Imported(graph, "nir", tuple(ledger), repairs=tuple(notes), **{**meaning.fields, "evidence": evidence})
 
@@ -90,20 +98,21 @@ def _renamed(nodes: Nodes, edges: list[Edge], table: Any) -> tuple[Nodes, list[E
 
 
 def _with_ends(nodes: Nodes, edges: list[Edge], notes: list[str]) -> tuple[Nodes, list[Edge]]:
-    """With an Input and an Output where the file has none and one place for it."""
+    """With an Input before every node without a source where the file has none, and an Output behind every last node."""
     for kind, side, new in (("Input", 1, "input"), ("Output", 0, "output")):
         if any(node.kind == kind for node in nodes.values()):
             continue
         free = [name for name in nodes if not any(edge[side] == name for edge in edges)]
-        if len(free) != 1:
-            raise InvalidGraph(
-                "graph", f"it has no {kind} node, and {len(free)} nodes could stand beside it: {', '.join(free)}"
-            )
-        name = new if new not in nodes else f"{new}_of_{free[0]}"
-        fields = {"shape": np.array(_own_shape(free[0], nodes[free[0]]))} if kind == "Input" else {}
-        nodes = {**nodes, name: RawNode(kind, fields)}
-        edges = [*edges, (name, free[0]) if kind == "Input" else (free[0], name)]
-        notes.append(f"the graph has no {kind} node; '{name}' was put at {free[0]}")
+        lonely = [name for name in free if not any(name in edge for edge in edges)]
+        if not free or (lonely and len(nodes) > 1):
+            what = f"it has no {kind} node, and {len(free)} nodes could stand beside it: {', '.join(free)}"
+            raise InvalidGraph("graph", what, "Give the graph its Input and Output nodes")
+        for place in free:
+            name = new if len(free) == 1 and new not in nodes else f"{new}_of_{place}"
+            fields = {"shape": np.array(_own_shape(place, nodes[place]))} if kind == "Input" else {}
+            nodes = {**nodes, name: RawNode(kind, fields)}
+            edges = [*edges, (name, place) if kind == "Input" else (place, name)]
+            notes.append(f"the graph has no {kind} node; '{name}' was put at {place}")
     return nodes, edges
 
 
@@ -207,7 +216,7 @@ class _Meaning:
     fields: Mapping[str, Any]
 
 
-def _meaning(graph: Graph, dialect: str | None, dt: float | None, reset: str | None) -> _Meaning:
+def _meaning(graph: Graph, dialect: str | None, dt: float | None, reset: str | None, reset_delay: int | None) -> _Meaning:
     """Dialect, convention, coding and open points of `graph`."""
     coding = coding_of(graph.metadata)
     own = CODED if coding is not None else _own_convention(graph.metadata)
@@ -216,7 +225,7 @@ def _meaning(graph: Graph, dialect: str | None, dt: float | None, reset: str | N
     if own is None and dialect == "snnport":
         raise InvalidInput("--dialect", "snnport did not write this file", "Leave it out, or name the framework that did")
     if own is None or dialect not in (None, "snnport", own.name):
-        settled = settle(graph, dialect, dt, reset)
+        settled = settle(graph, dialect, dt, reset, reset_delay)
         fields = {"dialect": settled.name, "convention": settled.convention, "ambiguous": settled.ambiguous}
         return _Meaning(settled.evidence, fields)
     if reset is not None and reset != own.reset:

@@ -27,6 +27,7 @@ from snnport.graph import Graph, names_of, shapes, with_node_on_edge, with_nodes
 from snnport.ledger import Entry
 from snnport.nodes import ANN_NODES, NEURON_NODES, Real, Shape
 from snnport.passes.base import Context, Pass
+from snnport.passes.fold_convention import folded
 from snnport.passes.paths import walk
 from snnport.quant import codes_of, round_half_even
 
@@ -76,11 +77,12 @@ class QuantizeSnn(Pass):
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         """The graph with real values that are codes times q, metadata scale and bits, and gains of 1 in the neurons."""
-        graph = _with_units(graph, self.spelling)
+        graph = _with_units(folded(graph, self.spelling), self.spelling)
         convention, sizes = convention_of(graph.metadata), shapes(graph)
         paths = walk(graph)[0]
         changed: dict[str, nir.NIRNode] = {}
         scales: dict[str, float] = {}
+        zeroed: dict[str, int] = {}
         for target in names_of(graph, *NEURON_NODES):
             node = graph.nodes[target]
             layers = dict.fromkeys(p.weighted for p in paths if p.target == target and p.weighted is not None)
@@ -89,11 +91,12 @@ class QuantizeSnn(Pass):
             q = self.scale if self.scale is not None else self._fitted(node, charged)
             for name, (weight, bias) in charged.items():
                 changed[name] = _coded(graph.nodes[name], weight, bias, q, self.bits)
+                zeroed[name] = int(np.count_nonzero(weight) - np.count_nonzero(_weight(changed[name])))
                 kind = type(graph.nodes[name]).__name__
                 ctx.note(Entry(name, kind, "became", (name,), f"{self.bits}-bit codes, scale {q:.6g}", self.spelling))
             changed[target] = _on_codes(node, sizes[target], q, convention)
             scales[target] = q
-        ctx.find(self.spelling, scales=scales, deaf=_deaf(changed, self.bits))
+        ctx.find(self.spelling, scales=scales, deaf=_deaf(changed), zeroed_weights=zeroed)
         return with_nodes(graph, changed)
 
     def ensures(self, before: Graph, after: Graph, ctx: Context) -> None:
@@ -249,12 +252,10 @@ def _peak(values: list[Any]) -> float:
     return max((float(np.abs(np.asarray(v, np.float64)).max(initial=0.0)) for v in values), default=0.0)
 
 
-def _deaf(changed: Mapping[str, nir.NIRNode], bits: int) -> list[str]:
+def _deaf(changed: Mapping[str, nir.NIRNode]) -> list[str]:
     """Weighted nodes whose codes are all 0."""
-    found = []
-    for name, node in changed.items():
-        if "bits" in node.metadata:
-            weight = node.scale if isinstance(node, nir.Scale) else getattr(node, "weight", 0.0)
-            if not np.any(weight):
-                found.append(name)
-    return found
+    return [name for name, node in changed.items() if "bits" in node.metadata and not np.any(_weight(node))]
+
+
+def _weight(node: Any) -> Real:
+    return np.asarray(node.scale if isinstance(node, nir.Scale) else node.weight)

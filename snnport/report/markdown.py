@@ -83,6 +83,8 @@ def _cost(report: Report) -> Iterator[str]:
             yield text(note)
         for energy in result.run.energy:
             yield from _energy(energy, result.run)
+        for line in view.baselines(result.run):
+            yield text(line)
 
 
 def _energy(energy: Energy, run: Run) -> Iterator[str]:

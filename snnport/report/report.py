@@ -115,7 +115,10 @@ class Term:
 
 @dataclass(frozen=True)
 class Energy:
-    """The energy of a run by one model. node_nm: process node in nm. unpriced: what the model has no price for."""
+    """The energy of a run by one model. node_nm: process node in nm. unpriced: what the model has no price for.
+
+    what_if: the model describes another machine than the target, doing the same work.
+    """
 
     model: str
     provenance: str
@@ -125,6 +128,51 @@ class Energy:
     high_j: float
     terms: Mapping[str, Term]
     unpriced: tuple[str, ...]
+    voltage: float | None = None
+    what_if: bool = False
+
+
+@dataclass(frozen=True)
+class Ann:
+    """The same network without spikes, priced by the same model: joules for all samples."""
+
+    name: str
+    macs: int
+    low_j: float
+    mid_j: float
+    high_j: float
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """Spikes a neuron and step at which the spiking network costs as much as `against`; 0: it costs more even when silent."""
+
+    against: str
+    least: float | None
+    mid: float | None
+    most: float | None
+    event_driven: float | None
+
+
+@dataclass(frozen=True)
+class Joules:
+    """A band of energy."""
+
+    low_j: float
+    mid_j: float
+    high_j: float
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The spiking network beside quantised ANNs by one model. Only terms that both have take part; joules for all samples."""
+
+    model: str
+    spiking: Joules
+    spike_rate: float
+    spikes_per_synapse: float
+    anns: tuple[Ann, ...]
+    break_even: tuple[BreakEven, ...]
 
 
 @dataclass(frozen=True)
@@ -160,6 +208,7 @@ class Run:
     cycles_per_sample: Spread | None = None
     spikes_per_step: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     core_cycles: tuple[int, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ def run_result(data: Mapping[str, Any]) -> RenderableType:
         _table(("population", "spikes", "per sample"), spikes, (1, 2)),
         _table(("projection", "synaptic operations"), operations, (1,)),
         *(_energy(energy, result) for energy in result.energy),
+        *(_text(line) for line in view.baselines(result)),
         *compared,
     )
 

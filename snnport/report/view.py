@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from snnport.report.report import Check, Energy, Picture, Report, Run, Stage, TargetResult, Usage
+from snnport.report.report import BreakEven, Check, Energy, Picture, Report, Run, Stage, TargetResult, Usage
 from snnport.report.units import NONE, between, count, number, percent, plural, points, share, si
 
 
@@ -230,3 +230,25 @@ def _joined(cores: list[tuple[int, int]], several: bool) -> str:
         chip = f"chip {run[0][0]}: " if several else ""
         texts.append(chip + (str(run[0][1]) if len(run) == 1 else f"{run[0][1]} to {run[-1][1]}"))
     return ", ".join(texts)
+
+
+def baselines(run: Run) -> list[str]:
+    """The spiking network beside its quantised ANNs, one sentence for each model and ANN."""
+    lines = []
+    for baseline in run.baselines:
+        own = si(per_sample(baseline.spiking.mid_j, run), "J")
+        for ann, even in zip(baseline.anns, baseline.break_even, strict=True):
+            lines.append(
+                f"{baseline.model}: {own} a sample spiking, {si(per_sample(ann.mid_j, run), 'J')} as {ann.name}. {_even(even)} "
+                f"The rate of this run is {number(baseline.spike_rate)} spikes a neuron and step."
+            )
+    return lines
+
+
+def _even(even: BreakEven) -> str:
+    bare = "" if even.event_driven is None else f" (without the cost of idle neurons: {number(even.event_driven)})"
+    if even.mid is None:
+        return "No part of its cost grows with spikes."
+    if even.mid == 0:
+        return f"It costs more even when silent{bare}."
+    return f"They are even at {number(even.mid)} spikes a neuron and step{bare}."

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnport.errors import InvalidInput
-from snnport.program import Conv, Dense, Program, Projection
+from snnport.program import Conv, Dense, Program, Projection, Sparse
 from snnport.sim.geometry import Taps, map_taps
 from snnport.sim.neurons import HOST_FAMILIES
 from snnport.trace import Trace
@@ -56,6 +56,10 @@ def reached(projection: Projection, fired: Flags) -> Flags:
         fired = _spread(maps, *map_taps(projection.pool, where)).reshape(*fired.shape[:2], -1)
     if isinstance(synapse, Dense):
         return np.asarray(fired.any(axis=2, keepdims=True))
+    if isinstance(synapse, Sparse):
+        result = np.zeros((synapse.shape[0], *fired.shape[:2]), bool)
+        np.logical_or.at(result, synapse.target, np.moveaxis(fired, 2, 0)[synapse.source])
+        return np.moveaxis(result, 0, 2)
     if not isinstance(synapse, Conv):
         return fired
     channels, height, width = synapse.input_shape

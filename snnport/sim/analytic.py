@@ -63,7 +63,7 @@ def spiking_lines(workload: Workload, model: Analytic, widths: Widths = PUBLISHE
     adds = multiplications = 0
     weights, queues, potentials, waiting = [], [], [], []
     for layer in workload.layers:
-        adds += layer.events * layer.kernel
+        adds += layer.operations if layer.kind == "sparse" else layer.events * layer.kernel
         multiplications += 2 * layer.events * (layer.kind == "conv")
         bits = layer.weight_bits if widths.weight is None else widths.weight
         weights.append((layer.operations, access_pj(model, layer.weights * bits / 8, bits)))

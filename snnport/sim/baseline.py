@@ -50,14 +50,15 @@ class Ann:
 class BreakEven:
     """Spike rates (spikes a neuron and step) at which the spiking network costs as much as the ANN called `against`.
 
-    least, mid, most: by the models' bands; 0 where the spiking network costs more even if it never fires, None where it has
-    no cost that grows with its spikes.
+    least, mid, most: by the model's band; 0 where the spiking network costs more even if it never fires, None where it has
+    no cost that grows with its spikes. event_driven: mid for a machine that spends nothing on neurons without events.
     """
 
     against: str
     least: float | None
     mid: float | None
     most: float | None
+    event_driven: float | None
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,8 @@ def break_even(rate: float, whole: Triple, grows: Triple, ann: Ann) -> BreakEven
     """The rates at which `whole` would equal the ANN's energy if `grows` were in proportion to the rate."""
     rates = [_even(rate, whole[i], grows[i], ann.joules[i]) for i in range(3)]
     known = sorted(r for r in rates if r is not None)
-    return BreakEven(ann.name, known[0] if known else None, rates[1], known[-1] if known else None)
+    free = _even(rate, grows[1], grows[1], ann.joules[1])
+    return BreakEven(ann.name, known[0] if known else None, rates[1], known[-1] if known else None, free)
 
 
 def _even(rate: float, whole: float, grows: float, ann: float) -> float | None:
@@ -164,7 +166,7 @@ def _ann(
     bill: dict[str, list[Line]] = {}
     macs = 0
     for layer in trained(work):
-        n = multiplications(layer, work.counts.samples) if layer.kind != "diagonal" else 0
+        n = 0 if layer.relay else multiplications(layer, work.counts.samples)
         macs += n
         bits = (activation(layer), weight(layer))
         entries = (

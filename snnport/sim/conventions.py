@@ -9,7 +9,7 @@ compare with figures that these tools gave.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from snnport.errors import InvalidGraph, InvalidInput
-from snnport.program import Conv, Dense, Diagonal, Program, Projection, SumPool, Synapse
+from snnport.program import Conv, Dense, Diagonal, Program, Projection, Sparse, SumPool, Synapse
 from snnport.sim.geometry import Ints, Taps, map_taps, output_shape
+from snnport.sim.neurons import sends_payloads
 from snnport.trace import Trace
 
 Raster: TypeAlias = npt.NDArray[Any]
@@ -70,12 +71,13 @@ class Calls:
     """How a tool was called: `batch` samples together, and each step by itself or, `one_call`, all steps as one batch.
 
     NeuroBench and SpikingJelly judge a call by its whole input, so that their figures depend on it. average: the pooling
-    divides by its window, as in torch, where the chip sums.
+    divides by its window, as in torch, where the chip sums. graded: the spikes carry numbers; each is one event.
     """
 
     batch: int = 1
     one_call: bool = False
     average: bool = False
+    graded: bool = False
 
 
 def exact(projection: Projection, raster: Raster, graded: bool = False) -> int:
@@ -92,10 +94,11 @@ def exact(projection: Projection, raster: Raster, graded: bool = False) -> int:
 def conventions(projection: Projection, raster: Raster, calls: Calls = Calls()) -> Conventions:
     """All conventions for `raster` (n_samples, n_steps, n_sources) of the source population.
 
-    A Diagonal is a scaling, which no tool counts: only `exact` is then above 0. Raises InvalidInput as `exact` does.
+    A Diagonal is a scaling, which no tool counts: only `exact` is then above 0. Sparse synapses are to the tools a linear
+    layer with many zeros. Raises InvalidInput as `exact` does.
     """
     events = _integers(projection, raster)
-    own = exact(projection, events)
+    own = exact(projection, events, calls.graded)
     if isinstance(projection.synapse, Diagonal):
         return Conventions(own, *list(vars(ZERO).values())[1:])
     total = Conventions(own, *list(vars(ZERO).values())[1:])
@@ -117,7 +120,8 @@ def of_run(program: Program, trace: Trace, calls: Calls = Calls()) -> dict[str, 
         raster = trace.spikes[q.source]
         arriving = np.zeros_like(raster)
         arriving[:, q.delay :] = raster[:, : max(0, raster.shape[1] - q.delay)]
-        result[q.name] = conventions(q, arriving, calls)
+        graded = sends_payloads(program.population(q.source))
+        result[q.name] = conventions(q, arriving, replace(calls, graded=graded))
     return result
 
 
@@ -128,6 +132,8 @@ def fan_out(synapse: Synapse, where: str, zeros: bool = True) -> Ints:
         return np.asarray(used.sum(axis=0), np.int64)
     if isinstance(synapse, Diagonal):
         return used.astype(np.int64)
+    if isinstance(synapse, Sparse):
+        return np.bincount(synapse.source[used], minlength=synapse.shape[1])
     y, x = map_taps(synapse, where)
     out, per_group, kh, kw = used.shape
     kernel = used.reshape(synapse.groups, out // synapse.groups, per_group, kh, kw).sum(axis=1, dtype=np.int64)
@@ -173,14 +179,17 @@ class _Layer:
         synapse, where = projection.synapse, projection.name
         height, width = output_shape(synapse, where)[1:] if isinstance(synapse, Conv) else (1, 1)
         codes = synapse.codes
+        fan, weights = fan_out(synapse, where), int(codes.size)
+        if isinstance(synapse, Sparse):
+            fan, weights = np.full(synapse.shape[1], synapse.shape[0], np.int64), synapse.shape[0] * synapse.shape[1]
         window = int(np.prod(projection.pool.kernel_size)) if projection.pool and calls.average else 1
         return cls(
-            fan_out(synapse, where),
+            fan,
             fan_out(synapse, where, zeros=False),
             bool(np.all((codes == 0) | (codes == 1))),
             int(np.count_nonzero(codes)),
             height * width,
-            int(codes.size) * height * width,
+            weights * height * width,
             window,
         )
 
@@ -206,7 +215,7 @@ class _Layer:
             events,
             events / self.window,
             int(jelly.sum()),
-            np.count_nonzero(used) * self.macs / x.shape[2],
+            int(np.count_nonzero(used)) * self.macs / x.shape[2],
         )
 
 
@@ -221,7 +230,10 @@ def _integers(projection: Projection, raster: Raster) -> Raster:
     if raster.ndim != 3 or not (np.issubdtype(raster.dtype, np.integer) or raster.dtype == np.bool_):
         what = f"its input is {raster.dtype} {raster.shape}, integers (n_samples, n_steps, n_sources) are needed"
         raise InvalidInput(where, what, "Give the spikes of the source, before any pooling")
-    seen = int(np.prod(synapse.input_shape)) if isinstance(synapse, Conv) else synapse.codes.shape[-1]
+    if isinstance(synapse, Conv | Sparse):
+        seen = int(np.prod(synapse.input_shape)) if isinstance(synapse, Conv) else synapse.shape[1]
+    else:
+        seen = synapse.codes.shape[-1]
     pool = projection.pool
     if pool is not None and int(np.prod(output_shape(pool, where))) != seen:
         raise InvalidGraph(where, f"its pooling gives {output_shape(pool, where)}, its synapses take {seen}")

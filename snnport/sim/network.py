@@ -33,6 +33,11 @@ class Mesh:
     height: int
     cores_per_tile: int
 
+    @property
+    def cores(self) -> int:
+        """Cores of all tiles."""
+        return self.width * self.height * self.cores_per_tile
+
     def place(self, core: int) -> tuple[int, int]:
         """(x, y) of the core's tile."""
         return divmod(core // self.cores_per_tile, self.height)
@@ -86,13 +91,16 @@ class Traffic:
 
 
 def mesh_of(chip: Chip) -> Mesh | None:
-    """The chip's mesh, None if it lacks one of MESH_NUMBERS. Raises InvalidGraph if a number is below 1."""
+    """The chip's mesh, None if it lacks one of MESH_NUMBERS or has more cores than its mesh: then nobody said where they are.
+
+    Raises InvalidGraph if a number is below 1.
+    """
     if any(name not in chip.numbers for name in MESH_NUMBERS):
         return None
     mesh = Mesh(*(int(chip[name]) for name in MESH_NUMBERS))
     if min(mesh.width, mesh.height, mesh.cores_per_tile) < 1:
         raise InvalidGraph(f"chip {chip.name}", f"its mesh is {mesh}, every number must be at least 1")
-    return mesh
+    return mesh if "cores" not in chip.numbers or int(chip["cores"]) <= mesh.cores else None
 
 
 def traffic(program: Program, counts: Counts, mesh: Mesh | None = None, host_placed: bool = False) -> Traffic:
@@ -176,8 +184,7 @@ def _distances(cores: Cores, mesh: Mesh, chip_name: str) -> Ints:
     for chip, core in cores.names:
         x, y = mesh.place(core)
         if x >= mesh.width:
-            limit = mesh.width * mesh.height * mesh.cores_per_tile
-            raise InvalidGraph(f"core {core} of chip {chip}", f"{chip_name} has a mesh of {limit} cores", "Place it again")
+            raise InvalidGraph(f"core {core} of chip {chip}", f"{chip_name} has a mesh of {mesh.cores} cores", "Place it again")
         places.append((x, y))
     to = np.array(places, np.int64).reshape(-1, 2)
     start = np.concatenate((to, [mesh.place(HOST_TILE * mesh.cores_per_tile)]))

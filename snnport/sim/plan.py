@@ -12,10 +12,11 @@ import numpy.typing as npt
 from snnport.errors import InvalidGraph
 from snnport.program import Population, Program, Projection
 from snnport.sim import neurons, synapses, timing
+from snnport.sim.families.base import MOST_PAYLOAD, UNBOUNDED, Arrivals, Prepared, largest
 from snnport.sim.geometry import Ints, layout_of
-from snnport.sim.neurons import HOST_FAMILIES, UNBOUNDED, Arrivals, Prepared
+from snnport.sim.neurons import HOST_FAMILIES
 from snnport.sim.records import Builder
-from snnport.sim.synapses import KINDS, WIDTHS, Wiring
+from snnport.sim.synapses import KINDS, Wiring
 from snnport.sim.timing import Clock, Cores
 
 EventLists = tuple[Ints, npt.NDArray[np.int32], npt.NDArray[np.int32]]
@@ -27,8 +28,8 @@ class Plan:
     """Everything the kernel needs, and the order of populations and neurons in it.
 
     order: populations in the order of a step. links: projections in the order of the records. inside: population ->
-    position of every neuron (C order) in the engine's order. most: population -> spikes a neuron fires in one step at most.
-    codes: by codes_type.
+    position of every neuron (C order) in the engine's order. most: population -> spikes a neuron fires in one step at most,
+    or the largest |payload|. payloads: populations that send numbers. extended: see kernel.run_samples. codes: by codes_type.
     """
 
     steps: int
@@ -36,6 +37,8 @@ class Plan:
     links: tuple[Projection, ...]
     inside: Mapping[str, Ints]
     most: Mapping[str, int]
+    payloads: frozenset[str]
+    extended: tuple[int, int] | None
     cell_records: npt.NDArray[Any]
     link_records: npt.NDArray[Any]
     tables: npt.NDArray[np.int32]
@@ -75,21 +78,22 @@ def make_plan(program: Program, steps: int, stimulus_count: int) -> Plan:
     builder = Builder(program, order, inside, cores, clock, steps, wide=state_type.itemsize == 8)
     link_records = builder.link_records(links, wirings)
     cell_records = builder.cell_records(prepared)
-    codes8, codes16, codes32 = (builder.codes[i].joined(width) for i, width in enumerate(WIDTHS))
-    limits = np.iinfo(np.int64 if builder.wide else np.int32)
+    tables = builder.tables.joined()
+    codes8, codes16, codes32 = (codes.joined() for codes in builder.codes)
     return Plan(
         steps=steps,
         order=order,
         links=links,
         inside=inside,
         most=most,
+        payloads=frozenset(p.name for p in order if neurons.sends_payloads(p)),
+        extended=_extended(order, links, cell_records, link_records, tables),
         cell_records=cell_records,
         link_records=link_records,
-        tables=timing.as_table(builder.tables.joined(np.int64)),
+        tables=tables,
         codes=(codes32, codes32, codes32) if builder.wide else (codes8, codes16, codes32),
-        # A parameter beyond the state's type is one that v, which is bounded, never reaches.
-        params=np.clip(builder.params.joined(np.int64), limits.min, limits.max).astype(state_type),
-        initial=builder.initial.joined(state_type),
+        params=builder.params.joined(),
+        initial=builder.initial.joined(),
         generated=_generated(order, inside, steps),
         n_neurons=sum(p.size for p in order),
         ring_size=builder.ring_size,
@@ -98,6 +102,27 @@ def make_plan(program: Program, steps: int, stimulus_count: int) -> Plan:
         cores=cores,
         sweep=timing.sweep_cycles(cores, clock),
     )
+
+
+def _extended(
+    order: Sequence[Population],
+    links: Sequence[Projection],
+    cells: npt.NDArray[Any],
+    records: npt.NDArray[Any],
+    tables: npt.NDArray[np.int32],
+) -> tuple[int, int] | None:
+    """None where the kernel of the common families and kinds is enough, else sizes of its scratch space."""
+    families = [neurons.family_of(p) for p in order]
+    plain = all(family.common for family in families) and all(KINDS[type(q.synapse)].common for q in links)
+    if plain and not any(neurons.sends_payloads(p) for p in order):
+        return None
+    target = np.repeat(np.arange(len(cells)), cells["last_link"] - cells["first_link"])
+    widest = 0
+    for record, i in zip(records, target, strict=True):
+        if cells["one_by_one"][i]:
+            synapses_of = tables[record["synapses_of"] :][: cells["size"][record["source"]]]
+            widest = max(widest, int(synapses_of.max(initial=0)))
+    return widest, max(p.size for p in order)
 
 
 def _generated(order: Sequence[Population], inside: Mapping[str, Ints], steps: int) -> EventLists:
@@ -145,6 +170,7 @@ def _check(program: Program) -> None:
         if type(q.synapse) not in KINDS:
             raise InvalidGraph(q.name, f"the engine has no synapse kind '{type(q.synapse).__name__}'")
         synapses.check(q)
+        _check_target(program, q)
     for name in (*program.inputs, *program.outputs):
         if name not in names:
             raise InvalidGraph("program", f"its inputs and outputs name '{name}', known populations are {names}")
@@ -153,27 +179,33 @@ def _check(program: Program) -> None:
             raise InvalidGraph(p.name, "family 'input' and the program's list of inputs do not agree about it")
 
 
+def _check_target(program: Program, q: Projection) -> None:
+    target = program.population(q.target)
+    ports = 2 if "dash_syn_2" in target.neuron.params else 1
+    if not 0 <= q.port < ports:
+        raise InvalidGraph(q.name, f"its port is {q.port}, '{q.target}' has {ports}", "Only xylo has two, with dash_syn_2")
+    if neurons.family_of(target).one_by_one and neurons.sends_payloads(program.population(q.source)):
+        what = f"'{q.source}' sends numbers, '{q.target}' of family '{target.neuron.family}' takes single spikes"
+        raise InvalidGraph(q.name, what, "Put a family between them that fires")
+
+
 def _prepare(
     program: Program, links: Sequence[Projection], wirings: Sequence[Wiring], steps: int, stimulus_count: int
 ) -> tuple[dict[str, Prepared], dict[str, int]]:
     """Prepare every population, and the most spikes that a neuron of each fires in one step.
 
     Arrivals are bounded by the spikes of the sources times the greatest sum of |codes| into one neuron; that of a
-    population that was not prepared yet, as in a loop, by its max_spikes alone.
+    population that was not prepared yet, as in a loop, by its max_spikes or its v_min and v_max alone.
     """
     values = {p.name: neurons.parameters(p) for p in program.populations}
-    most = {
-        p.name: stimulus_count
-        if p.neuron.family == "input"
-        else int(values[p.name].get("max_spikes", np.ones(1)).max(initial=1))
-        for p in program.populations
-    }
+    most = {p.name: stimulus_count if p.neuron.family == "input" else _most(p, values[p.name]) for p in program.populations}
     total = {name: count * steps for name, count in most.items()}
     for p in program.populations:
         if p.neuron.family == "generator":
             total[p.name] = int(np.bincount(values[p.name]["index"].ravel()).max(initial=0))
             most[p.name] = total[p.name]
     prepared: dict[str, Prepared] = {}
+    sending = {p.name for p in program.populations if neurons.sends_payloads(p)}
     for p in program.populations:
         step = whole = 0
         for q, wiring in zip(links, wirings, strict=True):
@@ -186,8 +218,19 @@ def _prepare(
                 whole += reach * total[q.source]
         prepared[p.name] = neurons.family_of(p).prepare(p, values[p.name], steps, Arrivals(step, whole))
         if p.neuron.family not in HOST_FAMILIES:
-            most[p.name] = min(most[p.name], prepared[p.name].max_count)
+            most[p.name] = prepared[p.name].max_count if p.name in sending else min(most[p.name], prepared[p.name].max_count)
             total[p.name] = most[p.name] * steps
-            if most[p.name] > np.iinfo(np.int32).max:
+            if most[p.name] > MOST_PAYLOAD:
+                if p.name in sending:
+                    what = f"a neuron may send {most[p.name]}, 2^31 - 1 is the limit"
+                    raise InvalidGraph(p.name, what, "Give it v_min and v_max")
                 raise InvalidGraph(p.name, f"a neuron may fire {most[p.name]} times in a step", "Lower max_spikes")
     return prepared, most
+
+
+def _most(population: Population, values: Mapping[str, Ints]) -> int:
+    """Most spikes or largest |payload| of a population of which nothing but its parameters is known."""
+    if not neurons.sends_payloads(population):
+        return int(values.get("max_spikes", np.ones(1)).max(initial=1))
+    # What a bounded neuron sends may be the difference of two of its values, behind a bias.
+    return min(2 * (largest(values["v_min"], values["v_max"]) + largest(values["bias"])), MOST_PAYLOAD)

@@ -1,6 +1,6 @@
-"""Synapse kinds: how the spikes of one population add up in another.
+"""Synapse kinds: the codes and tables with which the spikes of one population add up in another.
 
-A kind is one row of KINDS (a function that prepares codes and tables), one deliver function, and one line in `deliver`.
+A kind is one row of KINDS (a function that prepares codes and tables) and its functions in delivery.py.
 Nothing is ever unrolled into a dense matrix: a spike behind a pooling is routed to the windows that hold it, and a spike
 of a map to the taps that reach it. docs/semantics.md, "Synapses", is normative.
 """
@@ -16,11 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from snnport.errors import InvalidGraph
-from snnport.program import Conv, Dense, Diagonal, Population, Projection, Synapse
+from snnport.program import Conv, Dense, Diagonal, Population, Projection, Sparse, Synapse
+from snnport.sim.delivery import CONV, DENSE, DIAGONAL, SPARSE
 from snnport.sim.geometry import Ints, Layout, Taps, map_taps, output_shape
-from snnport.sim.vector import add_four_runs, add_run, add_scaled_run, inner
 
-DENSE, DIAGONAL, CONV = range(3)
 WIDTHS = (np.int8, np.int16, np.int32)
 """Codes stay in the narrowest of these in memory."""
 
@@ -41,18 +40,30 @@ class Wiring:
 
 @dataclass(frozen=True)
 class Kind:
-    """One row of the table: the number the kernel knows the kind by, and the function that prepares a projection."""
+    """One row of the table: the number the kernel knows the kind by, and the function that prepares a projection.
+
+    common: every program's kernel has it.
+    """
 
     code: int
     prepare: Callable[[Projection, Ints, Layout], Wiring]
+    common: bool = True
 
 
 def check(projection: Projection) -> None:
-    """Raises InvalidGraph unless the codes have the axes of their kind and a convolution's groups divide its channels."""
+    """Raises InvalidGraph unless the codes have the axes of their kind, groups divide channels, lists stay within the shape."""
     synapse = projection.synapse
-    axes = {Dense: 2, Diagonal: 1, Conv: 4}[type(synapse)]
+    axes = {Dense: 2, Diagonal: 1, Sparse: 1, Conv: 4}[type(synapse)]
     if synapse.codes.ndim != axes:
         raise InvalidGraph(projection.name, f"its codes have {synapse.codes.ndim} axes, {axes} are needed")
+    if isinstance(synapse, Sparse):
+        for name, size in zip(("target", "source"), synapse.shape, strict=True):
+            listed = np.asarray(getattr(synapse, name))
+            if listed.shape != synapse.codes.shape:
+                what = f"its {name} {listed.shape} and codes {synapse.codes.shape} are not equally long lists"
+                raise InvalidGraph(projection.name, what)
+            if listed.size and (listed.min() < 0 or listed.max() >= size):
+                raise InvalidGraph(projection.name, f"its {name} spans {listed.min()}..{listed.max()}, there are {size}")
     if isinstance(synapse, Conv):
         out, per_group, groups = *synapse.codes.shape[:2], synapse.groups
         if groups < 1 or synapse.input_shape[0] != per_group * groups or out % groups:
@@ -128,6 +139,8 @@ def _expected(projection: Projection) -> tuple[int, int]:
         return synapse.codes.shape[1], synapse.codes.shape[0]
     if isinstance(synapse, Diagonal):
         return len(synapse.codes), len(synapse.codes)
+    if isinstance(synapse, Sparse):
+        return synapse.shape[1], synapse.shape[0]
     return int(np.prod(synapse.input_shape)), int(np.prod(output_shape(synapse, projection.name)))
 
 
@@ -154,6 +167,18 @@ def _diagonal(projection: Projection, inside: Ints, layout: Layout) -> Wiring:
     ordered[inside] = codes
     targets[inside] = layout.inside()
     return Wiring(ordered, {"target_of": targets}, {}, int(np.abs(codes.astype(np.int64)).max(initial=0)))
+
+
+def _sparse(projection: Projection, inside: Ints, layout: Layout) -> Wiring:
+    synapse = projection.synapse
+    assert isinstance(synapse, Sparse)
+    codes = shifted(projection).astype(np.int32)
+    source, target = inside[synapse.source], layout.inside()[synapse.target]
+    order = np.argsort(source, kind="stable")
+    reach = np.zeros(synapse.shape[0], np.int64)
+    np.add.at(reach, target, np.abs(codes.astype(np.int64)))
+    tables = {"rows": _starts(source, len(inside)), "target_of": target[order]}
+    return Wiring(codes[order], tables, {}, int(reach.max(initial=0)))
 
 
 def _conv(projection: Projection, inside: Ints, layout: Layout) -> Wiring:
@@ -223,105 +248,10 @@ def _runs(x: Taps, conv: Conv, group_out: int, pitch: int) -> tuple[Ints, dict[s
 
 
 KINDS: Mapping[type[Synapse], Kind] = MappingProxyType(
-    {Dense: Kind(DENSE, _dense), Diagonal: Kind(DIAGONAL, _diagonal), Conv: Kind(CONV, _conv)}
+    {
+        Dense: Kind(DENSE, _dense),
+        Diagonal: Kind(DIAGONAL, _diagonal),
+        Sparse: Kind(SPARSE, _sparse, common=False),
+        Conv: Kind(CONV, _conv),
+    }
 )
-
-
-@inner
-def pool(link: Any, ints: Any, index: Any, count: Any, at: Any, m: Any, pooled: Any, to: Any, times: Any) -> Any:
-    """Spikes index/count[at : at + m] become pooled spikes to/times; returns how many. `pooled` stays all zero."""
-    n = 0
-    for e in range(at, at + m):
-        i, c = index[np.uint64(e)], count[np.uint64(e)]
-        for r in range(ints[np.uint64(link.route + i)], ints[np.uint64(link.route + i + 1)]):
-            j = ints[np.uint64(link.route_to + r)]
-            if pooled[np.uint64(j)] == 0:
-                to[np.uint64(n)] = j
-                n += 1
-            pooled[np.uint64(j)] += c
-    for e in range(n):
-        j = to[np.uint64(e)]
-        times[np.uint64(e)] = pooled[np.uint64(j)]
-        pooled[np.uint64(j)] = 0
-    return n
-
-
-@inner
-def add_either_run(state: Any, so: Any, codes: Any, co: Any, n: Any, c: Any) -> None:
-    """add_run where c is 1, else add_scaled_run."""
-    if c == 1:
-        add_run(state, so, codes, co, n)
-    else:
-        add_scaled_run(state, so, codes, co, n, c)
-
-
-@inner
-def deliver_dense(link: Any, codes: Any, state: Any, first: Any, index: Any, count: Any, at: Any, m: Any) -> None:
-    """Dense: a[i] += c * code[i, j] for every target i and every source j with c spikes."""
-    n, base, e, stop = link.width, link.codes, at, at + m
-    while e < stop:
-        single = e + 4 <= stop
-        for k in range(e, min(e + 4, stop)):
-            single &= count[np.uint64(k)] == 1
-        if single:
-            a, b = index[np.uint64(e)], index[np.uint64(e + 1)]
-            c, d = index[np.uint64(e + 2)], index[np.uint64(e + 3)]
-            add_four_runs(state, first, codes, base + a * n, base + b * n, base + c * n, base + d * n, n)
-            e += 4
-        else:
-            add_either_run(state, first, codes, base + index[np.uint64(e)] * n, n, np.int64(count[np.uint64(e)]))
-            e += 1
-
-
-@inner
-def deliver_diagonal(link: Any, ints: Any, codes: Any, state: Any, first: Any, index: Any, count: Any, at: Any, m: Any) -> None:
-    """Diagonal: a[j] += c * code[j] for every source j with c spikes."""
-    for e in range(at, at + m):
-        j = index[np.uint64(e)]
-        target = first + ints[np.uint64(link.target_of + j)]
-        state[np.uint64(target)] += count[np.uint64(e)] * codes[np.uint64(link.codes + j)]
-
-
-@inner
-def deliver_conv(link: Any, ints: Any, codes: Any, state: Any, first: Any, index: Any, count: Any, at: Any, m: Any) -> None:
-    """Convolution: a[o, y', x'] += c * code[o, i, ky, kx] for every tap (ky, kx) that joins (y, x) to (y', x')."""
-    width, pitch = link.width, link.pitch
-    for e in range(at, at + m):
-        j, c = index[np.uint64(e)], np.int64(count[np.uint64(e)])
-        code = link.codes + ints[np.uint64(link.code_of + j)]
-        base = first + ints[np.uint64(link.first_of + j)]
-        y, x = ints[np.uint64(link.y_of + j)], ints[np.uint64(link.x_of + j)]
-        run_start, run_stop = ints[np.uint64(link.runs + x)], ints[np.uint64(link.runs + x + 1)]
-        for r in range(ints[np.uint64(link.rows + y)], ints[np.uint64(link.rows + y + 1)]):
-            row = base + ints[np.uint64(link.row_target + r)]
-            row_code = code + ints[np.uint64(link.row_code + r)]
-            for q in range(run_start, run_stop):
-                target = row + ints[np.uint64(link.run_target + q)]
-                start = row_code + ints[np.uint64(link.run_code + q)]
-                length = ints[np.uint64(link.run_length + q)]
-                if pitch == width:
-                    add_either_run(state, target, codes, start, length * width, c)
-                else:
-                    for k in range(length):
-                        add_either_run(state, target + k * pitch, codes, start + k * width, width, c)
-
-
-@inner
-def deliver(link: Any, ints: Any, codes: Any, state: Any, first: Any, index: Any, count: Any, at: Any, m: Any) -> None:
-    """Add the arrivals of spikes index/count[at : at + m] to the state from `first` on. codes: arrays of 8, 16 and 32 bits."""
-    codes8, codes16, codes32 = codes
-    if link.kind == DIAGONAL:
-        deliver_diagonal(link, ints, codes32, state, first, index, count, at, m)
-    elif link.kind == DENSE:
-        if link.codes_type == 0:
-            deliver_dense(link, codes8, state, first, index, count, at, m)
-        elif link.codes_type == 1:
-            deliver_dense(link, codes16, state, first, index, count, at, m)
-        else:
-            deliver_dense(link, codes32, state, first, index, count, at, m)
-    elif link.codes_type == 0:
-        deliver_conv(link, ints, codes8, state, first, index, count, at, m)
-    elif link.codes_type == 1:
-        deliver_conv(link, ints, codes16, state, first, index, count, at, m)
-    else:
-        deliver_conv(link, ints, codes32, state, first, index, count, at, m)

@@ -12,7 +12,7 @@ source neuron replaces a visit per synapse.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,10 @@ import numpy.typing as npt
 
 from snnport.chip import Chip
 from snnport.errors import InvalidGraph
-from snnport.program import Conv, Dense, Program, Projection
-from snnport.sim.geometry import Ints, map_taps
+from snnport.program import Program
+from snnport.sim.fanout import FanOut as FanOut
+from snnport.sim.fanout import fan_out as fan_out
+from snnport.sim.geometry import Ints
 from snnport.sim.neurons import HOST_FAMILIES
 from snnport.sim.vector import inner
 
@@ -63,14 +65,6 @@ class Cores:
         for (chip, core), value in zip(self.names, values, strict=True):
             result[chip * self.per_chip + core] = value
         return result
-
-
-@dataclass(frozen=True, eq=False)
-class FanOut:
-    """Synapses of a projection by destination core. row_of: row of every source neuron, C order; table (rows, cores)."""
-
-    row_of: Ints
-    table: Ints
 
 
 def clock_of(chip: Chip) -> Clock | None:
@@ -125,59 +119,11 @@ def sweep_cycles(cores: Cores, clock: Clock | None) -> Ints:
     return -(-neurons // clock.lanes) if clock else np.zeros_like(neurons)
 
 
-def fan_out(projection: Projection, n_sources: int, core_of: Ints, n_cores: int) -> FanOut:
-    """Synapses on each core for one spike of every source neuron, each pooling window counted; core -1 is the last column.
-
-    Zero codes count: a synapse is a place in the weight memory.
-    """
-    cores = np.where(core_of < 0, n_cores, core_of)
-    synapse, pool = projection.synapse, projection.pool
-    if isinstance(synapse, Dense):
-        table = np.bincount(cores, minlength=n_cores + 1)[None, None, None, :]
-    elif isinstance(synapse, Conv):
-        y, x = map_taps(synapse, projection.name)
-        places = cores.reshape(synapse.groups, -1, y.targets * x.targets)
-        table = np.zeros((synapse.groups, y.targets * x.targets, n_cores + 1), np.int64)
-        group = np.arange(synapse.groups)[:, None, None]
-        np.add.at(table, (group, np.arange(y.targets * x.targets), places), 1)
-        table = x.gathered(y.gathered(table.reshape(synapse.groups, y.targets, x.targets, -1), 1), 2)
-    else:
-        shape = (len(cores), 1, 1) if pool is None else (pool.input_shape[0], *(t.targets for t in map_taps(pool, "")))
-        table = np.zeros((len(cores), n_cores + 1), np.int64)
-        table[np.arange(len(cores)), cores] = 1
-        table = table.reshape(*shape, -1)
-    if pool is not None:
-        y, x = map_taps(pool, projection.name)
-        if isinstance(synapse, Dense):
-            table = np.broadcast_to(table, (1, y.targets, x.targets, n_cores + 1))
-        table = x.gathered(y.gathered(table, 1), 2)
-    groups, height, width, _ = table.shape
-    channel, position = np.divmod(np.arange(n_sources), height * width)
-    per_group = n_sources // (height * width) // groups
-    row_of = channel // per_group * (height * width) + position
-    return FanOut(row_of, table.reshape(-1, n_cores + 1))
-
-
 def cost_tables(fan: FanOut, clock: Clock | None) -> dict[str, Ints]:
     """Rows of (core, cycles) pairs: what one spike costs each destination core on arrival. Unplaced targets are left out."""
-    placed = fan.table[:, :-1]
-    row, core = np.nonzero(placed)
-    synapses = placed[row, core]
-    cycles = clock.event_overhead_cycles + -(-synapses // clock.lanes) if clock else np.zeros_like(synapses)
-    starts = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=len(placed)))))
-    return {"cost_row": starts, "cost_core": core, "cost_cycles": cycles}
-
-
-def messages_per_spike(fans: Sequence[FanOut], n_sources: int) -> Ints:
-    """Destination cores of one spike of every source neuron (C order): cores that any of the projections reaches."""
-    if not fans:
-        return np.zeros(n_sources, np.int64)
-    kinds, kind_of = np.unique(np.stack([fan.row_of for fan in fans], axis=1), axis=0, return_inverse=True)
-    reached = np.zeros((len(kinds), fans[0].table.shape[1] - 1), bool)
-    for column, fan in enumerate(fans):
-        reached |= fan.table[kinds[:, column], :-1] > 0
-    messages: Ints = np.count_nonzero(reached, axis=1).astype(np.int64)[kind_of.ravel()]
-    return messages
+    placed = fan.placed()
+    cycles = clock.event_overhead_cycles + -(-placed.synapses // clock.lanes) if clock else np.zeros_like(placed.synapses)
+    return {"cost_row": placed.start, "cost_core": placed.core, "cost_cycles": cycles}
 
 
 @inner
@@ -185,7 +131,7 @@ def account(link: Any, ints: Any, index: Any, count: Any, at: Any, m: Any, busy:
     """Charge the arrival of spikes index/count[at : at + m] to the cores; returns the synaptic operations."""
     operations = 0
     for e in range(at, at + m):
-        i, c = index[np.uint64(e)], np.int64(count[np.uint64(e)])
+        i, c = index[np.uint64(e)], 1 if link.payloads else np.int64(count[np.uint64(e)])
         operations += c * ints[np.uint64(link.synapses_of + i)]
         row = link.cost_row + ints[np.uint64(link.row_of + i)]
         for k in range(ints[np.uint64(row)], ints[np.uint64(row + 1)]):

@@ -13,7 +13,7 @@ import numpy as np
 
 from snnport.errors import UnknownName
 from snnport.fixed import signed_bits
-from snnport.program import Conv, Dense, Program, Projection
+from snnport.program import Conv, Dense, Diagonal, Program, Projection
 from snnport.sim.activity import driven
 from snnport.sim.conventions import fan_out
 from snnport.sim.counts import DEFAULT_STATE_BITS, TOTALS, Counts
@@ -36,7 +36,7 @@ DERIVED = (
     "barriers",
     "synaptic_operations_dense",
     "synaptic_operations_conv",
-    "synaptic_operations_diagonal",
+    "synaptic_operations_sparse",
     "encoder_operations",
     "readout_operations",
 )
@@ -46,12 +46,13 @@ KINDS: Mapping[type, str] = MappingProxyType({Dense: "dense", Conv: "conv"})
 
 @dataclass(frozen=True)
 class Layer:
-    """Work of one projection. kind: "dense", "conv" or "diagonal".
+    """Work of one projection. kind: "dense", "conv" or "sparse", which includes one-to-one synapses.
 
     events: spikes that enter the synapses, once for each pooling window (totals of the run; those of the last steps count
     even where they arrive too late). operations: synaptic operations. sources (behind the pooling), targets: neurons.
     connections: synapses, those beyond the border left out. weights: codes stored, weight_bits: of one. kernel: codes that
-    one event may reach. levels: greatest activation of the source, controlled: the source is a generator.
+    one event may reach. levels: greatest activation of the source. relay: one-to-one with one code for all, which multiplies
+    nothing. controlled: the source is a generator.
     signed_input: the source is an input whose channels come twice, as positive and as negative part.
     """
 
@@ -68,6 +69,7 @@ class Layer:
     weight_bits: int
     kernel: int
     levels: int
+    relay: bool
     controlled: bool
     signed_input: bool
 
@@ -140,7 +142,7 @@ def workload_of(program: Program, counts: Counts, trace: Trace | None = None, me
     active = None
     if trace is not None and all(q.source in trace.spikes for q in program.projections):
         active = sum(driven(program, trace).values())
-    kinds: dict[str, int] = {"dense": 0, "conv": 0, "diagonal": 0}
+    kinds: dict[str, int] = {"dense": 0, "conv": 0, "sparse": 0}
     for q in program.projections:
         kinds[_kind(q)] += counts.synaptic_operations[q.name]
     hops = network.hops
@@ -186,7 +188,7 @@ def _readout_operations(program: Program, counts: Counts) -> int:
 
 
 def _kind(projection: Projection) -> str:
-    return KINDS.get(type(projection.synapse), "diagonal")
+    return KINDS.get(type(projection.synapse), "sparse")
 
 
 def _layer(program: Program, q: Projection, counts: Counts) -> Layer:
@@ -214,6 +216,7 @@ def _layer(program: Program, q: Projection, counts: Counts) -> Layer:
         signed_bits(low, high),
         kernel,
         _levels(windows, encoder if is_input else {}, counts.steps),
+        isinstance(synapse, Diagonal) and low == high,
         source.neuron.family == "generator",
         is_input and bool(encoder.get("signed")),
     )

@@ -7,7 +7,7 @@ rule refuses is left out here without a word: the rules have the words (rules.py
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import nir
@@ -20,7 +20,7 @@ from snnport.fixed import IntArray, narrowest
 from snnport.graph import Graph, names_of, shapes
 from snnport.nodes import NEURON_NODES, Shape
 from snnport.passes.paths import Path, output_populations, walk
-from snnport.program import Conv, Dense, Diagonal, Neuron, Population, Program, Projection
+from snnport.program import Conv, Dense, Neuron, Population, Program, Projection, Synapse
 from snnport.quant import round_half_even
 from snnport.targets.intervals import charges
 from snnport.targets.synapses import (
@@ -130,13 +130,10 @@ def _name(path: Path, taken: set[str]) -> str:
     return f"{stem}_{number}"
 
 
-def _narrow(synapse: Dense | Diagonal | Conv) -> Dense | Diagonal | Conv:
+def _narrow(synapse: Synapse) -> Synapse:
     """The synapse with its codes in the smallest type that holds them."""
     codes = synapse.codes
-    small = codes.astype(narrowest(int(codes.min(initial=0)), int(codes.max(initial=0))))
-    if isinstance(synapse, Conv):
-        return Conv(small, synapse.input_shape, synapse.stride, synapse.padding, synapse.dilation, synapse.groups)
-    return type(synapse)(small)
+    return replace(synapse, codes=codes.astype(narrowest(int(codes.min(initial=0)), int(codes.max(initial=0)))))
 
 
 # ------------------------------------------------------------------------------------------------------ engine neurons

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from snnport.errors import InvalidInput, UnknownName
-from snnport.graph import Graph, chain
+from snnport.graph import Graph, build, chain
 from snnport.importers.dialects import DIALECTS, check_choices, detect, settle
 from snnport.nodes import input_node, output_node
 
@@ -53,21 +53,22 @@ def test_marks(graph: Graph, name: str, dt: float | None) -> None:
     assert found.evidence
 
 
-def test_input_weights_count_as_evidence() -> None:
-    def cuba(w_in: float) -> nir.CubaLIF:
-        return nir.CubaLIF(*(np.full(3, v) for v in (2e-3, 1e-3, 10.0, 0.0, 1.0, 0.0, w_in)))
+def cuba(w_in: float) -> nir.CubaLIF:
+    return nir.CubaLIF(*(np.full(3, v) for v in (2e-3, 1e-3, 10.0, 0.0, 1.0, 0.0, w_in)))
 
+
+def test_input_weights_count_as_evidence() -> None:
     assert detect(net(cuba(20.0))).name == "snntorch"
     assert detect(net(cuba(1.0))).name == "nir"
 
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_every_dialect_can_be_settled(name: str) -> None:
-    settled = settle(net(lif(TAU, 1.0)), name, 1e-3, "subtract")
+    kind = DIALECTS[name].neurons[-1]
+    settled = settle(net(lif(TAU, 1.0) if kind == "LIF" else cuba(1.0)), name, 1e-3, "subtract")
     assert settled.ambiguous == ()
     assert settled.convention is not None
     assert (settled.convention.name, settled.convention.dt, settled.convention.reset) == (name, 1e-3, "subtract")
-    assert DIALECTS[name].source
 
 
 @pytest.mark.parametrize(
@@ -139,3 +140,71 @@ def test_unknown_names() -> None:
         check_choices("nors", None, None)
     with pytest.raises(UnknownName, match="reset 'soft'"):
         check_choices(None, None, "soft")
+    with pytest.raises(InvalidInput, match="--reset-delay: 2 is no choice"):
+        check_choices(None, None, None, 2)
+
+
+def looped(*neurons: nir.NIRNode) -> Graph:
+    """A chain of neurons, the first of them with a loop of its own."""
+    plain = net(*neurons)
+    nodes = {**plain.nodes, "w": nir.Linear(np.eye(3))}
+    return build(nodes, [*plain.edges, ("n0", "w"), ("w", "n0")])
+
+
+def when(graph: Graph, reset: str, delay: int | None) -> str:
+    settled = settle(graph, "snntorch", None, reset, delay)
+    assert settled.convention is not None
+    return settled.convention.reset_when
+
+
+def test_when_a_neuron_of_snntorch_resets() -> None:
+    leaky, synaptic, recurrent = net(lif(TAU, 1.0)), net(cuba(20.0)), looped(lif(TAU, 1.0))
+    assert [when(g, "zero", 0) for g in (leaky, synaptic, recurrent)] == ["at_once"] * 3
+    assert [when(g, "subtract", 0) for g in (leaky, synaptic, recurrent)] == ["carried"] * 3
+    assert [when(g, "zero", 1) for g in (leaky, synaptic, recurrent)] == ["next_start", "next_end", "next_end"]
+    assert [when(g, "subtract", 1) for g in (leaky, synaptic, recurrent)] == ["next_end"] * 3
+    assert when(leaky, "zero", None) == "at_once"
+
+
+def test_what_was_assumed_about_the_reset_is_said() -> None:
+    graph = net(lif(TAU, TAU / 1e-4))
+    assert "reset_delay=True" in settle(graph, None, None, None).ambiguous[0]
+    assert any("--reset-delay 1" in line for line in settle(graph, None, None, "zero").evidence)
+    assert not any("--reset-delay" in line for line in settle(graph, None, None, "zero", 1).evidence)
+
+
+def test_resets_in_two_places_have_no_one_rule() -> None:
+    mixed = settle(looped(lif(TAU, 1.0), lif(TAU, 1.0)), "snntorch", None, "zero", 1)
+    assert mixed.convention is None
+    assert mixed.ambiguous[0].startswith("dialect: snnTorch 1.0.0 resets some of these neurons before and some after")
+    both = net(lif([2.0, 5.0, 10.0], 1.0), cuba(1.0))
+    assert settle(both, "spyx", None, "subtract").convention is None
+
+
+@pytest.mark.parametrize(("name", "delay"), [("norse", 1), ("sinabs", 0), ("spyx", 0)])
+def test_a_choice_that_only_snntorch_leaves(name: str, delay: int) -> None:
+    with pytest.raises(InvalidInput, match=f"--reset-delay {delay}: .* has one way to time its resets"):
+        settle(net(lif(TAU, 1.0)), name, 1e-3, "subtract", delay)
+
+
+def test_spyx_resets_by_the_kind_of_neuron() -> None:
+    places = []
+    for neuron in (lif([2.0, 5.0, 10.0], 1.0), cuba(1.0)):
+        convention = settle(net(neuron), "spyx", None, "subtract").convention
+        assert convention is not None
+        places.append(convention.reset_when)
+    assert places == ["next_end", "next_start"]
+
+
+def test_neurons_that_a_dialect_does_not_speak_for() -> None:
+    settled = settle(net(integrate(), lif(TAU, 1.0)), "snntorch", None, "zero")
+    assert settled.convention is None
+    assert settled.ambiguous == ("dialect: snntorch speaks for LIF, CubaLIF, not for IF (n0); settle with another --dialect",)
+
+
+def test_a_bound_that_holds_for_some_of_the_neurons() -> None:
+    mixed = settle(net(integrate(), lif([2.0, 5.0, 10.0], 1.0)), "sinabs", None, "subtract")
+    assert mixed.ambiguous == ("dialect: sinabs 3.1.3 bounds the potential of IF alone, and the graph mixes IF, LIF",)
+    floor = settle(net(lif(TAU, 1.0)), "nengo", 1e-3, None).convention
+    assert floor is not None
+    assert floor.v_min == 0.0

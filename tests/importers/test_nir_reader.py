@@ -563,3 +563,20 @@ def test_back_edges_are_checked_by_shapes_too() -> None:
     pool = nirnodes.build_node("p", nirfile.RawNode("SumPool2d", fields), (1, 2, 2), [])
     with pytest.raises(InvalidGraph, match="fed by a loop alone"):
         shapes(build({**nodes, "p": pool}, [("input", "n"), ("n", "output"), ("p", "p")]))
+
+
+def test_a_graph_without_ends_gets_one_at_every_open_place(tmp_path: Path) -> None:
+    nodes = {"a": LIF, "b": LIF, "sum": LIF, "c": LIF}
+    imported = read_nir(saved(tmp_path, graph(nodes, "a>sum b>sum sum>c")), dialect="nir", dt=1e-3, reset="zero")
+    edges = set(imported.graph.edges)
+    assert {("input_of_a", "a"), ("input_of_b", "b"), ("c", "output")} <= edges
+    assert [note for note in imported.repairs if "no Input" in note] == [
+        "the graph has no Input node; 'input_of_a' was put at a",
+        "the graph has no Input node; 'input_of_b' was put at b",
+    ]
+    assert shapes(imported.graph)["output"] == (3,)
+
+
+def test_a_ring_without_ends_has_no_place_for_them(tmp_path: Path) -> None:
+    with pytest.raises(InvalidGraph, match="it has no Input node, and 0 nodes could stand beside it"):
+        read_nir(saved(tmp_path, graph({"a": LIF, "b": LIF}, "a>b b>a")))

@@ -52,6 +52,16 @@ def test_weights_thresholds_and_biases_share_one_scale() -> None:
     assert [(e.node, e.fate, e.into) for e in ctx.entries] == [("w", "became", ("w",))]
 
 
+def test_weights_that_round_to_zero_are_counted_and_named() -> None:
+    nodes = {"a": real([[1.0, 0.001, -0.002], [0.0, 0.5, 0.003]]), "n": fire((2,), 1.0)}
+    graph = plain((3,), {**nodes, "b": real([[1.0, -1.0]]), "out": fire((1,), 1.0)})
+    after, ctx = quantised(graph)
+    assert codes(after, "a")[0][1:] == [0, 0]
+    (found,) = ctx.findings.values()
+    assert found["zeroed_weights"] == {"a": 3, "b": 0}
+    assert found["deaf"] == []
+
+
 def test_several_weights_into_one_population_share_it_too() -> None:
     nodes = {
         "input": input_node((1,)),

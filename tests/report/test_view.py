@@ -3,7 +3,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from snnport.report import view
-from snnport.report.report import Check, Picture, Placement, Report, Run, Stage, TargetResult, Usage
+from snnport.report.report import (
+    Ann,
+    Baseline,
+    BreakEven,
+    Check,
+    Joules,
+    Picture,
+    Placement,
+    Report,
+    Run,
+    Stage,
+    TargetResult,
+    Usage,
+)
 
 FITS = Check("chip", True, (), (), ())
 
@@ -95,3 +108,18 @@ def test_cores_of_joins_neighbours_and_names_chips() -> None:
 
 def test_spans_mark_commands() -> None:
     assert view.spans("See `snnport doctor`.") == (("See ", False), ("snnport doctor", True), (".", False))
+
+
+def test_baselines_say_what_the_ann_would_cost_and_where_both_are_even(report: Report) -> None:
+    run = next(result.run for result in report.targets if result.run is not None)
+    ann = Ann("int8 ANN", 100, 1e-9, 2e-9 * run.samples, 3e-9)
+    own = Joules(1e-9, 5e-9 * run.samples, 9e-9)
+
+    def said(even: BreakEven) -> str:
+        return view.baselines(replace(run, baselines=(Baseline("m", own, 0.05, 1.5, (ann,), (even,)),)))[0]
+
+    text = said(BreakEven("int8 ANN", 0.01, 0.02, 0.03, 0.025))
+    assert text.startswith("m: 5.00 nJ a sample spiking, 2.00 nJ as int8 ANN. They are even at 0.02000 spikes a neuron")
+    assert "It costs more even when silent (without the cost of idle neurons: 0.02500)." in said(BreakEven("a", 0, 0, 0, 0.025))
+    assert "No part of its cost grows with spikes." in said(BreakEven("a", None, None, None, None))
+    assert view.baselines(run) == []

@@ -9,15 +9,28 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from snnport.program import Conv, Dense, Diagonal, Program, Projection
+from snnport.program import Conv, Dense, Diagonal, Program, Projection, Sparse
 
 NEUTRAL = {
     "if": dict.fromkeys(("v_init", "reset", "v_reset", "bias", "v_load"), 0)
     | {"load_step": -1, "max_spikes": 1, "v_min": None, "v_max": None},
     "integrator": {"v_init": 0, "bias": 0},
     "cuba": {"bias_mant": 0, "bias_exp": 0},
+    "atrlif": {"bias_mant": 0, "bias_exp": 0},
+    "lif": dict.fromkeys(("v_init", "bias", "decay", "reset", "v_reset", "refractory"), 0)
+    | {"decay_shift": -1, "max_spikes": 1, "v_min": None, "v_max": None},
+    "alif": dict.fromkeys(("v_init", "bias", "decay", "reset", "v_reset", "a_decay"), 0)
+    | {"decay_shift": -1, "a_decay_shift": -1, "v_min": None, "v_max": None},
+    "xylo": {"dash_syn_2": 0, "bias": 0, "max_spikes": 31, "alias": -1},
+    "dynap": dict.fromkeys(("v_init", "bias", "reset", "v_reset"), 0) | {"v_min": None, "v_max": None, "max_spikes": 65535},
+    "graded": {"v_threshold": 0, "bias": 0, "shift": 0, "v_min": None, "v_max": None},
+    "graded_relu": {"v_threshold": 0, "bias": 0, "shift": 0, "v_min": None, "v_max": None},
+    "delta": {"bias": 0, "v_min": None, "v_max": None},
+    "sigma_delta": {"bias": 0, "rectify": 1, "v_min": None, "v_max": None},
 }
 HOST = ("input", "generator")
+EVENT_BY_EVENT = ("xylo", "dynap")
+SENDS_NUMBERS = ("graded", "graded_relu", "delta", "sigma_delta")
 
 
 def windows_of(size, kernel, stride, before, after, dilation=1):
@@ -59,6 +72,9 @@ def synapses(projection: Projection, n_sources: int):
     elif isinstance(kind, Diagonal):
         for i, code in enumerate(kind.codes.tolist()):
             direct[i].append((i, code))
+    elif isinstance(kind, Sparse):
+        for i, j, code in zip(kind.target.tolist(), kind.source.tolist(), kind.codes.tolist(), strict=True):
+            direct[j].append((i, code))
     elif isinstance(kind, Conv):
         out, per_group, kh, kw = kind.codes.shape
         _, height, width = kind.input_shape
@@ -83,6 +99,23 @@ def toward_zero(x, keep):
     return (abs(x) * keep >> 12) * (1 if x >= 0 else -1)
 
 
+def leak(x, decay, shift):
+    if shift >= 0:
+        return x - x // 2**shift
+    kept = abs(x) * (4096 - decay) // 4096
+    return kept if x > 0 else -kept
+
+
+def between(x, low, high):
+    if low is not None:
+        x = max(x, low)
+    return x if high is None else min(x, high)
+
+
+def clip16(x):
+    return max(-(2**15), min(2**15 - 1, x))
+
+
 class Cell:
     """One population and one sample."""
 
@@ -99,15 +132,149 @@ class Cell:
         self.v = list(self.p.get("v_init", [0] * self.n))
         self.u = [0] * self.n
         self.saturations = self.wraps = 0
+        self.left, self.a, self.r, self.sent = [0] * self.n, [0] * self.n, [0] * self.n, [0] * self.n
+        self.current = [[0] * self.n, [0] * self.n]
+        self.theta = [64 * theta for theta in self.p.get("theta_0", [])]
+        self.fired = [0] * self.n
+
+    def bounded(self, x, low, high):
+        result = between(x, low, high)
+        self.saturations += result != x
+        return result
+
+    def add16(self, x, y):
+        self.saturations += clip16(x + y) != x + y
+        return clip16(x + y)
 
     def load(self, t):
+        if self.family == "dynap":
+            for k in range(self.n):
+                if self.p["bias"][k]:
+                    self.meet(k, self.p["bias"][k])
         if self.family == "if":
             for k in range(self.n):
                 if self.p["load_step"][k] == t:
                     self.v[k] = self.p["v_load"][k]
 
     def step(self, arrivals):
+        if self.family in EVENT_BY_EVENT:
+            return getattr(self, f"_{self.family}")()
         return [getattr(self, f"_{self.family}")(k, arrivals[k]) for k in range(self.n)]
+
+    def spike_from(self, listed, times, port):
+        """A source neuron fired `times` times; listed: [(target, code)]."""
+        if self.family == "dynap":
+            for _ in range(times):
+                for k, code in listed:
+                    self.meet(k, code)
+        else:
+            for k, code in listed:
+                for _ in range(times):
+                    self.current[port][k] = self.add16(self.current[port][k], code)
+
+    def meet(self, k, code):
+        p = {name: value[k] for name, value in self.p.items()}
+        self.v[k] = self.bounded(self.v[k] + code, p["v_min"], p["v_max"])
+        if self.v[k] >= p["v_threshold"]:
+            if self.fired[k] == p["max_spikes"]:
+                self.saturations += 1
+                return
+            self.fired[k] += 1
+            self.v[k] = p["v_reset"] if p["reset"] else self.v[k] - p["v_threshold"]
+
+    def _dynap(self):
+        fired, self.fired = self.fired, [0] * self.n
+        return fired
+
+    def _xylo(self):
+        def loss(x, dash):
+            return (x >> dash) or (x > 0) - (x < 0)
+
+        spikes = [0] * self.n
+        for k in range(self.n):
+            p = {name: value[k] for name, value in self.p.items()}
+            for current, dash in zip(self.current, (p["dash_syn"], p["dash_syn_2"]), strict=True):
+                current[k] -= loss(current[k], dash)
+            change = -loss(self.v[k], p["dash_mem"])
+            if change == 2**15:
+                change, self.wraps = -(2**15), self.wraps + 1
+            change = self.add16(change, self.current[0][k] + self.current[1][k])
+            change = self.add16(change, p["bias"])
+            self.v[k] = self.add16(self.v[k], change)
+            while self.v[k] >= p["v_threshold"] and spikes[k] < p["max_spikes"]:
+                spikes[k] += 1
+                self.v[k] -= p["v_threshold"]
+            if p["alias"] >= 0:
+                other = p["alias"]
+                spikes[other] = min(spikes[other] + spikes[k], self.p["max_spikes"][other])
+        return spikes
+
+    def _lif(self, k, a):
+        p = {name: value[k] for name, value in self.p.items()}
+        if self.left[k]:
+            self.left[k] -= 1
+            return 0
+        v = leak(self.v[k], p["decay"], p["decay_shift"]) + a + p["bias"]
+        v = self.bounded(v, p["v_min"], p["v_max"])
+        spikes = 0
+        if v >= p["v_threshold"]:
+            spikes = 1 if p["max_spikes"] == 1 else min(p["max_spikes"], v // p["v_threshold"])
+            v = p["v_reset"] if p["reset"] else v - spikes * p["v_threshold"]
+            self.left[k] = p["refractory"]
+        self.v[k] = v
+        return spikes
+
+    def _alif(self, k, a):
+        p = {name: value[k] for name, value in self.p.items()}
+        v = leak(self.v[k], p["decay"], p["decay_shift"]) + a + p["bias"]
+        v = self.bounded(v, p["v_min"], p["v_max"])
+        rise = leak(self.a[k], p["a_decay"], p["a_decay_shift"])
+        fires = v >= p["v_threshold"] + rise
+        if fires:
+            v = (v - p["v_threshold"], p["v_reset"], v - p["v_threshold"] - rise)[p["reset"]]
+            rise += p["a_step"]
+        self.v[k], self.a[k] = v, rise
+        return int(fires)
+
+    def _atrlif(self, k, a):
+        p = {name: value[k] for name, value in self.p.items()}
+        self.charge(k, a, p)
+        rest = 64 * p["theta_0"]
+        theta = rest + toward_zero(self.theta[k] - rest, 4096 - p["dtheta"])
+        r = toward_zero(self.r[k], 4096 - p["dr"])
+        fires = self.v[k] - r >= theta
+        self.r[k], self.theta[k] = (r + 2 * theta, theta + 64 * p["theta_step"]) if fires else (r, theta)
+        return int(fires)
+
+    def _graded(self, k, a):
+        p = {name: value[k] for name, value in self.p.items()}
+        z = self.bounded((a + p["bias"]) // 2 ** p["shift"], p["v_min"], p["v_max"])
+        if self.family == "graded_relu":
+            z = max(0, z)
+        return z if abs(z) > p["v_threshold"] else 0
+
+    _graded_relu = _graded
+
+    def _delta(self, k, a):
+        p = {name: value[k] for name, value in self.p.items()}
+        x = self.bounded(a + p["bias"], p["v_min"], p["v_max"])
+        change = x - self.v[k]
+        if abs(change) < p["v_threshold"]:
+            return 0
+        self.v[k] = x
+        return change
+
+    def _sigma_delta(self, k, a):
+        p = {name: value[k] for name, value in self.p.items()}
+        self.v[k] = self.bounded(self.v[k] + a, p["v_min"], p["v_max"])
+        x = self.v[k] + p["bias"]
+        if p["rectify"]:
+            x = max(x, 0)
+        change = x - self.sent[k]
+        if abs(change) < p["v_threshold"]:
+            return 0
+        self.sent[k] = x
+        return change
 
     def _integrator(self, k, a):
         self.v[k] += a + self.p["bias"][k]
@@ -130,8 +297,8 @@ class Cell:
         self.v[k] = v
         return spikes
 
-    def _cuba(self, k, a):
-        p = {name: value[k] for name, value in self.p.items()}
+    def charge(self, k, a, p):
+        """u and v of Loihi's neurons."""
         u = toward_zero(self.u[k], 4096 - (p["du"] + 1)) + a * 64
         if u > 2**23:
             u, self.wraps = u - 2**24, self.wraps + 1
@@ -139,10 +306,13 @@ class Cell:
             u, self.wraps = u + 2**24, self.wraps + 1
         bias = p["bias_mant"] << p["bias_exp"] if p["bias_exp"] >= 0 else p["bias_mant"] >> -p["bias_exp"]
         v = toward_zero(self.v[k], 4096 - p["dv"]) + u + bias
-        clipped = min(max(v, -(2**23) + 1), 2**23 - 1)
-        self.saturations += clipped != v
-        fires = clipped > p["vth"] * 64
-        self.u[k], self.v[k] = u, 0 if fires else clipped
+        self.u[k], self.v[k] = u, self.bounded(v, -(2**23) + 1, 2**23 - 1)
+
+    def _cuba(self, k, a):
+        p = {name: value[k] for name, value in self.p.items()}
+        self.charge(k, a, p)
+        fires = self.v[k] > p["vth"] * 64
+        self.v[k] = 0 if fires else self.v[k]
         return int(fires)
 
 
@@ -167,6 +337,9 @@ def simulate(program: Program, rasters: np.ndarray, steps: int):
     sizes = {p.name: p.size for p in program.populations}
     families = {p.name: p.neuron.family for p in program.populations}
     wires = {q.name: synapses(q, sizes[q.source]) for q in program.projections}
+    numbers = {
+        p.name: p.neuron.family in SENDS_NUMBERS or bool(np.any(p.neuron.params.get("graded", 0))) for p in program.populations
+    }
     core = {}
     for s in program.placements:
         for k in range(s.start, s.stop):
@@ -182,6 +355,7 @@ def simulate(program: Program, rasters: np.ndarray, steps: int):
     n = len(rasters)
     result = {
         "spikes": {name: np.zeros((n, steps, size), int) for name, size in sizes.items()},
+        "events": {name: np.zeros((n, steps, size), int) for name, size in sizes.items()},
         "v": {name: np.zeros((n, steps, size), int) for name, size in sizes.items()},
         "cycles": [0] * n,
         "core_cycles": Counter(),
@@ -213,17 +387,26 @@ def simulate(program: Program, rasters: np.ndarray, steps: int):
                         if t < q.delay:
                             continue
                         past = history[q.source][t - q.delay]
-                        for j, times in enumerate(past):
-                            for i, code in wires[q.name][j] if times else ():
-                                arrivals[i] += times * (code << q.exponent)
-                                result["operations"][q.name] += times
-                            for c, here in fan[q.name, j].items() if times else ():
-                                busy[c] += times * (overhead + -(-here // lanes))
-                                arriving[c] += times
+                        for j, value in enumerate(past):
+                            if not value:
+                                continue
+                            events = 1 if numbers[q.source] else value
+                            shifted = [(i, code << q.exponent) for i, code in wires[q.name][j]]
+                            result["operations"][q.name] += events * len(shifted)
+                            if cell.family in EVENT_BY_EVENT:
+                                cell.spike_from(shifted, value, q.port)
+                            else:
+                                for i, code in shifted:
+                                    arrivals[i] += value * code
+                            for c, here in fan[q.name, j].items():
+                                busy[c] += events * (overhead + -(-here // lanes))
+                                arriving[c] += events
                     spikes = cell.step(arrivals)
                 history[name].append(spikes)
                 result["spikes"][name][s, t], result["v"][name][s, t] = spikes, cell.v
-                for j, times in enumerate(spikes):
+                for j, value in enumerate(spikes):
+                    times = int(value != 0) if numbers[name] else value
+                    result["events"][name][s, t, j] = times
                     reached = {c for q in program.projections if q.source == name for c in fan[q.name, j]}
                     result["messages"][name] += times * len(reached)
                     if (name, j) in core and families[name] not in HOST:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from snnport.chip import Chip
-from snnport.program import Conv, Dense, Diagonal, Neuron, Population, Program, Projection, Slice, SumPool
+from snnport.program import Conv, Dense, Diagonal, Neuron, Population, Program, Projection, Slice, Sparse, SumPool
 
 CLOCK = {"lanes": 8, "event_overhead_cycles": 4, "message_cycles": 2, "barrier_cycles": 16, "state_bits": 32, "cores": 8}
+
+
+EVENTS = ("xylo", "dynap")
+NUMBERS = ("graded", "graded_relu", "delta", "sigma_delta")
+"""Families that meet spikes one by one, and that send numbers."""
 
 
 def chip_with(**numbers) -> Chip:
@@ -26,10 +32,14 @@ def output_shape(shape, out, kernel, stride, padding, dilation):
 
 
 class Maker:
-    """Draws one program from a seed. big: codes and thresholds that need 64-bit potentials."""
+    """Draws one program from a seed. big: codes and thresholds that need 64-bit potentials.
 
-    def __init__(self, seed: int) -> None:
+    every: all families and synapse kinds, else those alone that every kernel has.
+    """
+
+    def __init__(self, seed: int, every: bool) -> None:
         self.rng = np.random.default_rng(seed)
+        self.every = every
         self.big = bool(self.rng.random() < 0.2)
         self.populations: list[Population] = []
         self.projections: list[Projection] = []
@@ -50,9 +60,70 @@ class Maker:
         drawn = self.rng.integers(low, high + 1, n if self.rng.random() < 0.5 else ())
         return np.asarray(drawn)
 
-    def neuron(self, n, steps) -> Neuron:
-        family = self.pick("if", "if", "if", "if", "integrator", "cuba")
+    def sends_numbers(self, name) -> bool:
+        neuron = next(p.neuron for p in self.populations if p.name == name)
+        return neuron.family in NUMBERS or bool(neuron.params.get("graded", 0))
+
+    def family(self, name) -> str:
+        if not self.every:
+            return self.pick("if", "if", "if", "if", "integrator", "cuba")
+        sources = [q.source for q in self.projections if q.target == name]
+        chosen = self.pick("if", "integrator", "cuba", "atrlif", "lif", "lif", "alif", *EVENTS, *EVENTS, *NUMBERS)
+        numbers = any(source != name and self.sends_numbers(source) for source in sources)
+        return self.pick(*NUMBERS) if numbers and chosen in EVENTS else chosen
+
+    def drawn(self, n, *rows):
+        """Parameters of rows (name, chance to be given, low, high)."""
+        return {name: self.value(n, low, high) for name, chance, low, high in rows if self.rng.random() < chance}
+
+    def decay(self, n, prefix=""):
+        kind = self.rng.integers(3)
+        if kind == 0:
+            return {}
+        return {f"{prefix}decay": self.value(n, 0, 4096)} if kind == 1 else {f"{prefix}decay_shift": self.value(n, -1, 12)}
+
+    def special(self, family, n, scale) -> Neuron:
+        """A neuron of a family that not every kernel has."""
+        small = min(scale, 5000)
+        bounds = ("v_min", 0.3, -2 * small, 0), ("v_max", 0.3, 0, 4 * small)
+        start = ("v_init", 0.5, -scale, 2 * scale), ("bias", 0.3, -scale // 4, scale // 2)
+        reset = ("reset", 0.4, 0, 1), ("v_reset", 0.3, -scale, scale)
+        if family == "atrlif":
+            params = {name: self.value(n, 0, self.pick(0, 500, 4095)) for name in ("du", "dv", "dtheta", "dr")}
+            params |= {name: self.value(n, 0, self.pick(3, 3000)) for name in ("theta_0", "theta_step")}
+            params |= self.drawn(n, ("bias_mant", 0.5, -4096, 4095), ("bias_exp", 0.5, -3, 7))
+        elif family == "lif":
+            params = {"v_threshold": self.value(n, 1, 2 * scale)} | self.decay(n)
+            if self.rng.random() < 0.7:
+                params |= self.drawn(n, ("max_spikes", 0.3, 1, 50), ("refractory", 0.5, 0, 4), *start, *reset, *bounds)
+        elif family == "alif":
+            params = {"v_threshold": self.value(n, -scale, 2 * scale), "a_step": self.value(n, 0, scale)}
+            params |= self.decay(n) | self.decay(n, "a_") | self.drawn(n, ("reset", 0.6, 0, 2), *start, reset[1], *bounds)
+        elif family == "xylo":
+            params = {"v_threshold": self.value(n, 1, min(2 * scale, 32767))}
+            params |= {name: self.value(n, 0, self.pick(3, 15)) for name in ("dash_mem", "dash_syn")}
+            params |= self.drawn(
+                n, ("dash_syn_2", 0.5, 0, 9), ("bias", 0.4, -300, 300), ("max_spikes", 0.5, 1, 31), ("alias", 0.4, -1, n - 1)
+            )
+        elif family == "dynap":
+            params = {"v_threshold": self.value(n, 1, 2 * scale)} | self.drawn(n, *start, *reset, *bounds)
+            if self.big or self.rng.random() < 0.9:
+                params["max_spikes"] = self.value(n, 1, 9)
+        else:
+            least = 0 if "graded" in family else 1
+            params = {"v_threshold": self.value(n, least, self.pick(1, small))} | self.drawn(n, ("bias", 0.3, -small, small))
+            if family == "sigma_delta":
+                params |= self.drawn(n, ("rectify", 0.5, 0, 1))
+            if least == 0:
+                params |= self.drawn(n, ("shift", 0.5, 0, 9))
+            params |= {"v_min": self.value(n, -small, 0), "v_max": self.value(n, 0, small)}
+        return Neuron(family, params)
+
+    def neuron(self, name, n, steps) -> Neuron:
+        family = self.family(name)
         scale = self.pick(1, 40, 500, 1 << 33 if self.big else 5000)
+        if family not in ("if", "integrator", "cuba"):
+            return self.special(family, n, scale)
         if family == "integrator":
             return Neuron(family, {"v_init": self.value(n, -scale, scale), "bias": self.value(n, -3, 3)})
         if family == "cuba":
@@ -105,6 +176,11 @@ class Maker:
                 return Conv(codes, shape, stride, padding, dilation, groups), result
         return None, shape
 
+    def sparse(self, targets, sources):
+        n = int(self.rng.integers(0, 2 * targets + 1))
+        ends = (self.rng.integers(0, size, n) for size in (targets, sources))
+        return Sparse(self.codes(n), *ends, (targets, sources))
+
     def connect(self, source: Population, target: str, shape, delays) -> tuple[int, ...] | None:
         """Add a projection; `shape` of the target is None if it is free to choose. Returns the target's shape."""
         pool, seen = self.pool(source)
@@ -121,6 +197,8 @@ class Maker:
         if synapse is None:
             result = shape or (int(self.rng.integers(1, 41)),)
             synapse = Dense(self.codes((int(np.prod(result)), n_seen)))
+            if self.every and self.rng.random() < 0.4:
+                synapse = self.sparse(*synapse.codes.shape)
         narrow = np.abs(synapse.codes.astype(np.int64)).max(initial=0) < 1 << 20
         exponent = int(self.pick(0, 0, 0, 1, 6)) if narrow else 0
         name = f"{source.name}->{target}#{len(self.projections)}"
@@ -133,7 +211,8 @@ class Maker:
         inputs = [f"in{i}" for i in range(self.pick(1, 1, 2))]
         for name in inputs:
             shape = self.pick((int(rng.integers(1, 12)),), (self.pick(1, 2, 3), *self.pair(2, 6)))
-            self.populations.append(Population(name, shape, Neuron("input", {})))
+            graded = {"graded": np.array(1)} if self.every and rng.random() < 0.3 else {}
+            self.populations.append(Population(name, shape, Neuron("input", graded)))
         if rng.random() < 0.5:
             n, events = int(rng.integers(1, 4)), int(rng.integers(0, 6))
             times = {"time": rng.integers(0, steps + 2, events), "index": rng.integers(0, n, events)}
@@ -142,15 +221,18 @@ class Maker:
             name, shape = f"p{i}", None
             for _ in range(self.pick(1, 1, 2, 3)):
                 source = self.populations[rng.integers(len(self.populations))]
-                shape = self.connect(source, name, shape, (0, 1, 1, 2, 3))
-            self.populations.append(Population(name, shape, self.neuron(int(np.prod(shape)), steps)))
+                shape = self.connect(source, name, shape, (0, 1, 1, 2, 3, *([9] if self.every else [])))
+            self.populations.append(Population(name, shape, self.neuron(name, int(np.prod(shape)), steps)))
             if rng.random() < 0.3:
                 self.connect(self.populations[-1], name, shape, (1, 2, 3))
         cells = [p for p in self.populations if p.name.startswith("p")]
         if len(cells) > 1 and rng.random() < 0.3:
             first = cells[0]
             back = Dense(self.codes((first.size, cells[-1].size)))
-            self.projections.append(Projection("back", cells[-1].name, first.name, back, None, int(self.pick(1, 2))))
+            if first.neuron.family not in EVENTS or not self.sends_numbers(cells[-1].name):
+                self.projections.append(Projection("back", cells[-1].name, first.name, back, None, int(self.pick(1, 2))))
+        two = {p.name for p in cells if "dash_syn_2" in p.neuron.params}
+        self.projections = [replace(q, port=int(rng.integers(2))) if q.target in two else q for q in self.projections]
         order = [self.populations[i] for i in rng.permutation(len(self.populations))]
         clock = {"lanes": self.pick(1, 3, 8), "event_overhead_cycles": self.pick(0, 4), "message_cycles": self.pick(0, 1, 3)}
         program = Program(
@@ -165,7 +247,10 @@ class Maker:
         )
         given = steps if rng.random() < 0.8 else int(rng.integers(1, steps + 1))
         raster = rng.random((n_samples, given, sum(p.size for p in self.populations if p.name in inputs))) < rng.random()
-        return program, raster * (rng.integers(1, 4, raster.shape) if rng.random() < 0.3 else 1)
+        raster = raster * (rng.integers(1, 4, raster.shape) if rng.random() < 0.3 else 1)
+        graded = np.concatenate([np.full(program.population(name).size, self.sends_numbers(name)) for name in inputs])
+        payloads = np.where(graded, rng.integers(-self.pick(5, 300), 300, raster.shape), 1) if graded.any() else 1
+        return program, raster * payloads
 
     def placements(self, cells) -> tuple[Slice, ...]:
         slices = []
@@ -177,6 +262,6 @@ class Maker:
         return tuple(slices)
 
 
-def random_program(seed: int) -> tuple[Program, np.ndarray]:
-    """A program and a raster (n_samples, n_steps or fewer, n_inputs)."""
-    return Maker(seed).program()
+def random_program(seed: int, every: bool = False) -> tuple[Program, np.ndarray]:
+    """A program and a raster (n_samples, n_steps or fewer, n_inputs). every: of all families and kinds."""
+    return Maker(seed, every).program()

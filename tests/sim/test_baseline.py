@@ -124,18 +124,20 @@ def test_at_the_break_even_rate_both_cost_the_same(model):
         )
         assert compare(scaled, model).spiking[1] == pytest.approx(ann.joules[1], rel=1e-9)
         assert even.least <= even.mid <= even.most
+        assert even.mid < even.event_driven
 
 
 def test_a_network_that_loses_even_when_silent_breaks_even_at_zero():
     work = work_of(dense())
     idle = replace(work, counts=replace(work.counts, neuron_updates=10**9))
     assert [b.mid for b in compare(idle, FLAT).break_even] == [0.0, 0.0]
+    assert all(b.event_driven > 0 for b in compare(idle, FLAT).break_even)
 
 
 def test_a_silent_network_has_no_break_even_rate():
     got = compare(work_of(dense(control=False), rate=0.0), FLAT)
     assert (got.spike_rate, got.spikes_per_synapse) == (0.0, 0.0)
-    assert [(b.least, b.mid, b.most) for b in got.break_even] == [(None, None, None)] * 2
+    assert [(b.least, b.mid, b.most, b.event_driven) for b in got.break_even] == [(None,) * 4] * 2
 
 
 def test_rates():

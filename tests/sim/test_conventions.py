@@ -13,7 +13,7 @@ from random_programs import random_program
 
 from snnport.encoders import Stimulus
 from snnport.errors import InvalidGraph, InvalidInput
-from snnport.program import Conv, Dense, Diagonal, Projection, SumPool
+from snnport.program import Conv, Dense, Diagonal, Projection, Sparse, SumPool
 from snnport.sim.conventions import LABELS, Calls, Conventions, conventions, exact, fan_out, of_run, pooled
 from snnport.sim.engine import run
 from snnport.trace import Trace
@@ -165,6 +165,13 @@ def test_graded_events_count_once():
     assert (exact(projection, raster), exact(projection, raster, graded=True)) == (24, 9)
 
 
+def test_sparse_synapses_are_a_linear_layer_of_mostly_zeros_to_the_tools():
+    synapse = Sparse(np.array([5, 0, 7]), np.array([0, 1, 2]), np.array([1, 1, 0]), (4, 2))
+    own = conventions(Projection("q", "a", "b", synapse), np.array([[[0, 1], [1, 1]]]))
+    assert (own.exact, own.sinabs, own.spikingjelly) == (2 + 3, 12, 12)
+    assert (own.neurobench_acs, own.neurobench_dense, own.rate_flops) == (1 + 2, 16, 3 / 2 * 8)
+
+
 def test_a_scaling_is_counted_by_nobody_else():
     own = conventions(Projection("q", "a", "b", Diagonal(np.array([3, 0]))), np.array([[[1, 1]]]))
     assert own == Conventions(2, 0, 0, 0, 0, 0.0, 0, 0.0)
@@ -183,7 +190,7 @@ def test_labels_name_every_field():
 
 @given(st.integers(0, 10**6))
 def test_of_run_gives_the_engine_s_own_count(seed):
-    program, raster = random_program(seed)
+    program, raster = random_program(seed, every=True)
     names = [p.name for p in program.populations]
     stimulus = Stimulus(raster.astype(np.int64), None, raster.shape[1])
     result = run(program, stimulus, record_spikes=names, threads=1)

@@ -7,15 +7,21 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from engine_oracle import simulate
+from hypothesis import settings
 from random_programs import chip_with, random_program
 
 from snnport.chip import Chip
 from snnport.encoders import CountEncoder, Stimulus
-from snnport.errors import InvalidInput, UnknownName
-from snnport.program import Conv, Dense, Diagonal, Neuron, Population, Program, Projection, Slice, SumPool
+from snnport.errors import InvalidInput, SnnportError, UnknownName
+from snnport.program import Conv, Dense, Diagonal, Neuron, Population, Program, Projection, Slice, Sparse, SumPool
 from snnport.sim.engine import run
+from snnport.sim.neurons import FAMILIES
+
+pytestmark = pytest.mark.usefixtures("unexpected_overflow")
 
 BATCH = 30
+BATCHES = settings().max_examples // 4
+"""Of random programs, of either kind: 10 in a test, 500 in a study."""
 
 
 def outcome(program, raster, **options):
@@ -30,14 +36,16 @@ def assert_equal_to_oracle(program, raster):
     counts = result.counts
     for name, spikes in result.trace.spikes.items():
         np.testing.assert_array_equal(spikes, expected["spikes"][name], err_msg=f"spikes of {name}")
-        np.testing.assert_array_equal(counts.spikes_per_step[name], expected["spikes"][name].sum(axis=(0, 2)))
-        np.testing.assert_array_equal(counts.spikes_per_neuron[name], expected["spikes"][name].sum(axis=(0, 1)))
-        assert counts.spikes[name] == expected["spikes"][name].sum()
+        np.testing.assert_array_equal(counts.spikes_per_step[name], expected["events"][name].sum(axis=(0, 2)))
+        np.testing.assert_array_equal(counts.spikes_per_neuron[name], expected["events"][name].sum(axis=(0, 1)))
+        assert counts.spikes[name] == expected["events"][name].sum()
     for name, v in result.trace.v.items():
         np.testing.assert_array_equal(v, expected["v"][name], err_msg=f"v of {name}")
     for name in program.outputs:
         np.testing.assert_array_equal(result.final_v[name], expected["v"][name][:, -1])
-        np.testing.assert_array_equal(result.spike_counts[name], expected["spikes"][name].sum(axis=1))
+        np.testing.assert_array_equal(result.spike_counts[name], expected["events"][name].sum(axis=1))
+        if name in result.payload_sums:
+            np.testing.assert_array_equal(result.payload_sums[name], expected["spikes"][name].sum(axis=1))
     assert counts.synaptic_operations == dict(expected["operations"])
     assert counts.messages == dict(expected["messages"])
     assert counts.v_saturations == dict(expected["saturations"])
@@ -51,21 +59,27 @@ def assert_equal_to_oracle(program, raster):
         np.testing.assert_array_equal(getattr(counts, quantity), spread, err_msg=quantity)
 
 
-@pytest.mark.parametrize("batch", range(10))
-def test_equals_the_oracle_on_random_programs(batch):
+@pytest.mark.saturates
+@pytest.mark.parametrize("every", [False, True])
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_equals_the_oracle_on_random_programs(batch, every):
     for seed in range(batch * BATCH, (batch + 1) * BATCH):
-        program, raster = random_program(seed)
+        program, raster = random_program(seed, every)
         try:
             assert_equal_to_oracle(program, raster)
-        except AssertionError as error:
-            raise AssertionError(f"seed {seed}: {error}") from None
+        except (AssertionError, SnnportError) as error:
+            raise AssertionError(f"seed {seed}, every {every}: {error}") from None
 
 
+@pytest.mark.saturates
 def test_random_programs_exercise_what_they_should():
-    seen = {"int64": 0, "saturations": 0, "wraps": 0, "pool": 0, "conv": 0, "groups": 0, "many": 0}
-    for seed in range(100):
-        program, raster = random_program(seed)
+    seen = {"int64": 0, "saturations": 0, "wraps": 0, "pool": 0, "conv": 0, "groups": 0, "many": 0, "sparse": 0, "port": 0}
+    seen |= {name: 0 for name in FAMILIES if name != "integrator"}
+    for seed in range(200):
+        program, raster = random_program(seed, every=seed % 3 > 0)
         result = outcome(program, raster, threads=1)
+        for name in {p.neuron.family for p in program.populations if result.counts.spikes[p.name]}:
+            seen[name] += 1
         operations = result.counts.synaptic_operations
         used = [q for q in program.projections if operations[q.name]]
         seen["int64"] += any(v.dtype == np.int64 for v in result.trace.v.values())
@@ -74,8 +88,35 @@ def test_random_programs_exercise_what_they_should():
         seen["pool"] += any(q.pool is not None for q in used)
         seen["conv"] += any(isinstance(q.synapse, Conv) for q in used)
         seen["groups"] += any(isinstance(q.synapse, Conv) and q.synapse.groups > 1 for q in used)
+        seen["sparse"] += any(isinstance(q.synapse, Sparse) for q in used)
+        seen["port"] += any(q.port for q in used)
         seen["many"] += any(spikes.max(initial=0) > 1 for spikes in result.trace.spikes.values())
     assert min(seen.values()) >= 3, seen
+
+
+@pytest.mark.parametrize("delay", [1, 17, 61, 62])
+def test_recurrent_delays_up_to_62(delay):
+    """A ring of neurons passes one spike on; it comes round every `delay` steps, and to a second population as late."""
+    n, steps = 3, 200
+    ring = np.roll(np.eye(n, dtype=np.int8), 1, axis=0)
+    neuron = Neuron("if", {"v_threshold": np.array(1)})
+    populations = tuple(Population(name, (n,), neuron) for name in ("ring", "copy"))
+    projections = (
+        Projection("start", "in", "ring", Diagonal(np.ones(n, np.int8)), delay=0),
+        Projection("round", "ring", "ring", Dense(ring), delay=delay),
+        Projection("out", "ring", "copy", Diagonal(np.ones(n, np.int8)), delay=delay),
+    )
+    slices = Slice("ring", 0, 0, n), Slice("copy", 1, 0, n)
+    source = Population("in", (n,), Neuron("input", {}))
+    program = Program("cpu", chip_with(), (source, *populations), projections, slices, ("in",), ("copy",), steps)
+    raster = np.zeros((1, 1, n), np.uint8)
+    raster[0, 0, 0] = 1
+    expected = np.zeros((steps, n), int)
+    expected[np.arange(0, steps, delay), np.arange(len(range(0, steps, delay))) % n] = 1
+    result = outcome(program, raster, threads=1)
+    np.testing.assert_array_equal(result.trace.spikes["ring"][0], expected)
+    np.testing.assert_array_equal(result.trace.spikes["copy"][0, delay:], expected[:-delay])
+    assert_equal_to_oracle(program, raster)
 
 
 def assert_same(a, b):
@@ -95,9 +136,10 @@ def assert_same(a, b):
             np.testing.assert_array_equal(left, right, err_msg=field.name)
 
 
+@pytest.mark.saturates
 @pytest.mark.parametrize("seed", range(12))
 def test_threads_and_chunks_change_nothing(seed):
-    program, raster = random_program(seed)
+    program, raster = random_program(seed, every=seed % 2 == 1)
     many = np.concatenate([raster] * 5)
     many = many[np.random.default_rng(seed).permutation(len(many))]
     alone = outcome(program, many, threads=1, chunk=1)
@@ -105,9 +147,10 @@ def test_threads_and_chunks_change_nothing(seed):
         assert_same(alone, outcome(program, many, threads=threads, chunk=chunk))
 
 
+@pytest.mark.saturates
 @pytest.mark.parametrize("seed", range(12))
 def test_the_order_of_samples_changes_nothing(seed):
-    program, raster = random_program(seed)
+    program, raster = random_program(seed, every=seed % 2 == 1)
     rng = np.random.default_rng(seed)
     many = (rng.random((9, *raster.shape[1:])) < 0.4) * rng.integers(1, 3, (9, *raster.shape[1:]))
     order = rng.permutation(9)

@@ -12,7 +12,7 @@ from random_programs import chip_with, random_program
 
 from snnport.encoders import Stimulus
 from snnport.errors import InvalidGraph, InvalidInput
-from snnport.program import Conv, Dense, Neuron, Population, Program, Projection, Slice, SumPool
+from snnport.program import Conv, Dense, Neuron, Population, Program, Projection, Slice, Sparse, SumPool
 from snnport.sim.activity import driven, reached
 from snnport.sim.engine import run
 from snnport.sim.network import Hops, Mesh, mesh_of, traffic
@@ -33,6 +33,8 @@ def targets_of(projection, source, n_sources, n_targets):
     synapse = projection.synapse
     if isinstance(synapse, Dense):
         return np.full(n_targets, x.sum())
+    if isinstance(synapse, Sparse):
+        return np.bincount(synapse.target, weights=x[synapse.source], minlength=n_targets).astype(np.int64)
     if not isinstance(synapse, Conv):
         return x
     per_group = synapse.input_shape[0] // synapse.groups
@@ -92,7 +94,7 @@ def walk(program, result, mesh):
 
 @given(st.integers(0, 10**6))
 def test_traffic_is_what_a_walk_over_every_spike_finds(seed):
-    program, raster = random_program(seed)
+    program, raster = random_program(seed, every=True)
     result, mesh = ran(program, raster), Mesh(2, 2, 1)
     got = traffic(program, result.counts, mesh)
     messages, between, hops, operations, received = walk(program, result, mesh)
@@ -108,7 +110,7 @@ def test_traffic_is_what_a_walk_over_every_spike_finds(seed):
 
 @given(st.integers(0, 10**6))
 def test_driven_updates_are_those_with_an_arrival(seed):
-    program, raster = random_program(seed)
+    program, raster = random_program(seed, every=True)
     result = ran(program, raster)
     expected = {}
     for p in program.populations:
@@ -118,13 +120,13 @@ def test_driven_updates_are_those_with_an_arrival(seed):
         for q in program.into(p.name):
             source = program.population(q.source)
             table = np.stack([targets_of(q, i, source.size, p.size) for i in range(source.size)]) > 0
-            fired = result.trace.spikes[q.source] > 0
+            fired = result.trace.spikes[q.source] != 0
             flags[:, q.delay :] |= (fired[:, : max(0, program.n_steps - q.delay)].astype(int) @ table.astype(int)) > 0
         expected[p.name] = int(flags.sum())
     assert driven(program, result.trace) == expected
 
 
-def chain(cores, mesh=(8, 4, 4)):
+def chain(at, mesh=(8, 4, 4), **other):
     """Input of 2 to two populations of one neuron each, on the given cores; every input spike costs a message a core."""
     populations = (
         Population("in", (2,), Neuron("input", {})),
@@ -135,8 +137,8 @@ def chain(cores, mesh=(8, 4, 4)):
         Projection("b", "p0", "p1", Dense(np.array([[1]]))),
     )
     numbers = dict(zip(("mesh_width", "mesh_height", "cores_per_tile"), mesh, strict=True))
-    places = tuple(Slice(f"p{i}", core, 0, 1) for i, core in enumerate(cores))
-    return Program("cpu", chip_with(cores=128, **numbers), populations, links, places, ("in",), ("p1",), 3)
+    places = tuple(Slice(f"p{i}", core, 0, 1) for i, core in enumerate(at))
+    return Program("cpu", chip_with(**{"cores": 8, **numbers, **other}), populations, links, places, ("in",), ("p1",), 3)
 
 
 def test_hops_along_x_and_y():
@@ -159,6 +161,12 @@ def test_no_mesh_no_hops():
     program = replace(chain((0, 3)), chip=chip_with())
     got = traffic(program, ran(program, np.ones((1, 3, 2), int)).counts)
     assert (got.hops, got.tiles, mesh_of(program.chip)) == (None, None, None)
+
+
+def test_a_chip_with_more_cores_than_its_mesh_has_no_known_hops():
+    assert mesh_of(chain((0, 3), cores=128).chip) == Mesh(8, 4, 4)
+    program = chain((0, 3), cores=129)
+    assert traffic(program, ran(program, np.ones((1, 3, 2), int)).counts).hops is None
 
 
 def test_what_is_refused():

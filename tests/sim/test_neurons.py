@@ -10,6 +10,8 @@ from snnport.errors import InvalidGraph, UnsupportedNode
 from snnport.program import Neuron, Population
 from snnport.sim.neurons import FAMILIES, family_of, parameters
 
+pytestmark = pytest.mark.usefixtures("unexpected_overflow")
+
 TOP = 1 << 23
 
 
@@ -45,6 +47,7 @@ def test_if_with_bias_start_and_load():
     assert (spikes, v) == ([1, 0], [1, 1])
 
 
+@pytest.mark.saturates
 def test_if_saturates_after_arrivals_and_bias_and_counts_it():
     spikes, v, counts = traced("if", [90, -300, 5, 0], v_threshold=1000, v_min=-100, v_max=80, bias=1)
     assert (spikes, v) == ([0] * 4, [80, -100, -94, -93])
@@ -91,6 +94,7 @@ def test_cuba_bias():
     assert v == [-2, -4]
 
 
+@pytest.mark.saturates
 def test_cuba_wraps_u_and_clips_v():
     just, above = TOP // 64, TOP // 64 + 1
     _, v, counts = traced("cuba", [just, 0], du=4095, dv=4096, vth=1 << 17)
@@ -128,8 +132,8 @@ def test_refused_parameters(family, params, match):
 
 
 def test_an_unknown_family_is_refused():
-    with pytest.raises(UnsupportedNode, match=r"no neuron family 'lif'\. Known: input"):
-        traced("lif", [1])
+    with pytest.raises(UnsupportedNode, match=r"no neuron family 'izhikevich'\. Known: input"):
+        traced("izhikevich", [1])
 
 
 def test_the_table_gives_every_parameter_a_value():

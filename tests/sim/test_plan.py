@@ -12,6 +12,8 @@ from snnport.errors import InvalidGraph
 from snnport.program import Dense, Neuron, Population, Projection, SumPool
 from snnport.sim.plan import make_plan, step_order
 
+pytestmark = pytest.mark.usefixtures("unexpected_overflow")
+
 PROGRAM = fed("if", [1, 2, 3], v_threshold=5)
 CELL = PROGRAM.populations[1]
 WIRE = PROGRAM.projections[0]

@@ -10,7 +10,7 @@ finer scales of the weights, where 163 does not.)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nir
@@ -20,7 +20,7 @@ from snnport.fixed import IntArray
 from snnport.graph import names_of
 from snnport.nodes import Real
 from snnport.passes.quantize_snn import decays
-from snnport.program import Conv, Dense, Diagonal, Neuron, Population, Projection
+from snnport.program import Neuron, Population, Projection
 from snnport.quant import round_half_even
 from snnport.targets.intervals import LIF_UNIT, NEVER_FIRES
 from snnport.targets.lowering import Plan
@@ -118,17 +118,9 @@ def population(plan: Plan, name: str, fields: Fields) -> Population:
 
 def doubled(projection: Projection, factor: int) -> Projection:
     """`projection` with its codes multiplied by `factor`."""
-    synapse = projection.synapse
-    codes = synapse.codes.astype(np.int64) * factor
+    codes = projection.synapse.codes.astype(np.int64) * factor
     codes = codes.astype(np.int16 if np.abs(codes).max(initial=0) < 1 << 15 else np.int64)
-    new: Conv | Dense | Diagonal
-    if isinstance(synapse, Conv):
-        new = Conv(codes, synapse.input_shape, synapse.stride, synapse.padding, synapse.dilation, synapse.groups)
-    else:
-        new = type(synapse)(codes)
-    return Projection(
-        projection.name, projection.source, projection.target, new, projection.pool, projection.delay, projection.exponent
-    )
+    return replace(projection, synapse=replace(projection.synapse, codes=codes))
 
 
 def cuba_nodes(plan: Plan) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from snnport.exporters.memory import Core
 from snnport.fixed import IntArray
-from snnport.program import Conv, Dense, Diagonal, Program, Projection, SumPool
+from snnport.program import Conv, Dense, Diagonal, Program, Projection, Sparse, SumPool
 from snnport.sim.geometry import map_taps
 from snnport.sim.tinyodin import MAX_CYCLES, NEURONS, NEVER, Inputs
 
@@ -40,6 +40,9 @@ def matrix(projection: Projection) -> Matrix:
         weights = synapse.codes.astype(np.int64)
     elif isinstance(synapse, Diagonal):
         weights = np.diag(synapse.codes.astype(np.int64))
+    elif isinstance(synapse, Sparse):
+        weights = np.zeros(synapse.shape, np.int64)
+        np.add.at(weights, (synapse.target, synapse.source), synapse.codes)
     else:
         weights = _windows(synapse, projection.name)
     if projection.pool is not None:

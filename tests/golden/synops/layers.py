@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 
 def read() -> Iterator[tuple[str, nn.Module, torch.Tensor, int]]:
-    """(name, layer, x, n_samples, n_steps): x (n_samples, n_steps, ...) is the input of the layer, in float32."""
+    """(name, layer, x, k): x (n_samples, n_steps, ...) reaches the layer; k: width of an average pooling in front, or 0."""
     with np.load(HERE / "cases.npz") as file:
         arrays = dict(file)
     for name in sorted({key.rsplit("/", 1)[0] for key in arrays}):
