@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnport.fixed import IntArray
-from snnport.program import Conv, Dense, Population, Program, Projection
+from snnport.program import Conv, Dense, Population, Program, Projection, Sparse
 from snnport.targets.synapses import conv_output
 
 Sums = npt.NDArray[np.int64]
@@ -53,6 +53,11 @@ def charge(projection: Projection) -> tuple[Sums, Sums]:
     elif isinstance(projection.synapse, Conv):
         positions = int(np.prod(conv_output(projection.synapse)[1:]))
         sums = np.repeat(low.sum(axis=(1, 2, 3)), positions), np.repeat(high.sum(axis=(1, 2, 3)), positions)
+    elif isinstance(projection.synapse, Sparse):
+        targets, size = projection.synapse.target, projection.synapse.shape[0]
+        sums = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        np.add.at(sums[0], targets, low)
+        np.add.at(sums[1], targets, high)
     else:
         sums = low, high
     return sums[0] << projection.exponent, sums[1] << projection.exponent

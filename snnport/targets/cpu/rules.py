@@ -8,7 +8,7 @@ import numpy as np
 from snnport.chip import Chip
 from snnport.fixed import signed_bits
 from snnport.graph import Graph
-from snnport.program import Conv, Dense, Program, Projection
+from snnport.program import Conv, Dense, Program, Projection, Sparse
 from snnport.targets import rules
 from snnport.targets.base import Findings, Usage, finding
 from snnport.targets.placement import Demand, Load, on_chip
@@ -108,6 +108,9 @@ def _words(projection: Projection, start: int, stop: int) -> int:
     if isinstance(projection.synapse, Conv):
         from_channel, to_channel = (index // _positions(projection.synapse) for index in (start, stop - 1))
         return width * (to_channel - from_channel + 1) * int(np.prod(codes.shape[1:]))
+    if isinstance(projection.synapse, Sparse):
+        target = projection.synapse.target
+        return width * int(np.count_nonzero((target >= start) & (target < stop)))
     return width * (stop - start)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnport.chip import Chip
-from snnport.program import Conv, Dense, Program, Projection
+from snnport.program import Conv, Dense, Program, Projection, Sparse
 from snnport.targets.placement import Demand, Load
 from snnport.targets.synapses import conv_output, pool_output
 
@@ -35,6 +35,9 @@ def fan_out(projection: Projection, start: int, stop: int) -> Counts:
         counts = np.full(synapse.codes.shape[1], stop - start, np.int64)
     elif isinstance(synapse, Conv):
         counts = _conv_fan_out(synapse, start, stop)
+    elif isinstance(synapse, Sparse):
+        inside = (synapse.target >= start) & (synapse.target < stop)
+        counts = np.bincount(synapse.source[inside], minlength=synapse.shape[1]).astype(np.int64)
     else:
         counts = np.zeros(synapse.codes.size, np.int64)
         counts[start:stop] = 1
