@@ -16,6 +16,7 @@ from snnport.cli import app
 from snnport.errors import SnnportError
 from snnport.flow.targets import describe, listing
 from snnport.importers.dialect_page import dialects_page
+from snnport.importers.onnx_ops.fold import only_constants
 from snnport.importers.onnx_ops.table import OPERATORS
 from snnport.nodes import NEURON_NODES
 from snnport.targets.base import resolve_target
@@ -91,8 +92,9 @@ def support_matrix() -> str:
     for kind in (*NODES, *NEURON_NODES):
         marks = ["yes" if kind in allowed[name] else "" for name in names]
         lines.append(f"| {kind.__name__} | {' | '.join(marks)} |")
-    operators = ", ".join(sorted(OPERATORS))
-    return "\n".join([*lines, "", f"ONNX operators read: {operators}."])
+    read = ", ".join(sorted(name for name, handler in OPERATORS.items() if handler is not only_constants))
+    folded = ", ".join(sorted(name for name, handler in OPERATORS.items() if handler is only_constants))
+    return "\n".join([*lines, "", f"ONNX operators read: {read}; on constants alone: {folded}."])
 
 
 def _allowed(name: str) -> tuple[type, ...]:
