@@ -51,11 +51,13 @@ sanafe: .venv/.installed-dev .venv-sanafe/.installed  ## Install SANA-FE beside 
 
 .PHONY: bench
 bench: .venv/.installed-dev .venv-sanafe/.installed  ## Run every benchmark, each against its peers
-	set -e; for script in benchmarks/*.py; do $(BIN)/python "$$script"; done
+	set -e; for name in engine scaling tinyodin sanafe_parity speed; do $(BIN)/python benchmarks/$$name.py; done
 
 .PHONY: study
-study: .venv/.installed-dev  ## Run every test with many more random examples (long)
+study: .venv/.installed-dev  ## Run every test with many more random examples, and measure accuracy on MNIST (long)
 	$(BIN)/python -m pytest -n $(JOBS) --hypothesis-profile=study
+	@test -d "$$SNNPORT_DATA" || { echo >&2 "SNNPORT_DATA names no folder: accuracy on MNIST was not measured"; exit 1; }
+	$(BIN)/python benchmarks/accuracy.py "$$SNNPORT_DATA"
 
 .PHONY: clean
 clean:  ## Remove everything that make has made
