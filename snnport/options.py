@@ -92,7 +92,7 @@ _CONVERSION = {
 }
 _READING = {
     "dialect": (_option(str | None, "--dialect", help="The framework that wrote a .nir, if snnport guesses wrong."), None),
-    "dt": (_option(float | None, "--dt", help="Seconds a step of a .nir that does not say."), None),
+    "dt": (_option(float | None, "--dt", help="Seconds a step of a .nir that does not say, or of a recording."), None),
     "reset": (_option(str | None, "--reset", help="Reset of a .nir that does not say: zero, value, subtract or none."), None),
     "reset_delay": (_option(int | None, "--reset-delay", help="snnTorch: 1 if neurons reset in the next step, else 0."), None),
 }
@@ -120,12 +120,12 @@ Samples: TypeAlias = Annotated[Any, Group({**_SCALING, **_SAMPLES}, _make_scalin
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="An .onnx, .nir or Program .npz.")]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="An .onnx, .nir or Program .npz; recorded runs.")]
-MaybeInputs = Annotated[Path | None, typer.Option("--input", help="Samples: .npz, .npy or idx (.gz too).")]
+MaybeInputs = Annotated[Path | None, typer.Option("--input", help="Samples: .npz, .npy, idx (.gz too), NIRData, N-MNIST .bin.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")]
 Out = Annotated[Path, typer.Option("-o", "--output", help="The file or folder to write.")]
 MaybeOut = Annotated[Path | None, typer.Option("-o", "--output", help="Write the trace (.npz) here.")]
 TargetName = Annotated[str, typer.Option("--target", help="A target's name, or the path of a .toml that varies one.")]
 TargetNames = Annotated[str, typer.Option("--target", help="T[,T...]: one target or several.")]
-Inputs = Annotated[Path, typer.Option("--input", help="Samples: .npz, .npy or idx (.gz too).")]
+Inputs = Annotated[Path, typer.Option("--input", help="Samples: .npz, .npy, idx (.gz too), NIRData, N-MNIST .bin.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of the engine; default: all cores.")]
 Readout = Annotated[str | None, typer.Option("--readout", help="Prediction from: count, last, max or sum.")]

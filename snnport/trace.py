@@ -1,6 +1,7 @@
 """What a run left behind: spikes and potentials of populations, from whichever executor, and the first difference of two.
 
-File: .npz with `spikes/<population>`, `v/<population>` (n_samples, n_steps, n_neurons) and `meta`, a JSON string.
+File: .npz with `spikes/<population>`, `v/<population>` (n_samples, n_steps, n_neurons) and `meta`, a JSON string; or
+NIRData (.h5, .hdf5, .nirdata) with the observables `spikes` and `v` at the node of each population.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ import numpy.typing as npt
 from snnport.errors import InvalidInput
 from snnport.events import read_npz, write_npz
 from snnport.fixed import narrowest
+from snnport.nirdata import META, SUFFIXES, is_nirdata, read_nirdata, write_nirdata
+
+DT = 1e-3
+"""Seconds a step of a trace whose maker did not say, where a file format demands them."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,13 @@ class Trace:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Write the trace to `path`, atomically; integers in the smallest type that holds them."""
+        """Write the trace to `path`, atomically; integers in the smallest type that holds them.
+
+        NIRData holds seconds: its steps are meta["dt"] long, DT where the trace does not say.
+        """
+        if path.suffix in SUFFIXES:
+            write_nirdata(path, self._observed(), float(self.meta.get("dt") or DT), json.dumps(dict(self.meta)))
+            return
         arrays = {f"spikes/{name}": _smallest(a) for name, a in self.spikes.items()}
         arrays |= {f"v/{name}": _smallest(a) for name, a in self.v.items()}
         write_npz(path, {**arrays, "meta": np.array(json.dumps(dict(self.meta)))})
@@ -49,6 +60,8 @@ class Trace:
     @classmethod
     def load(cls, path: Path) -> Trace:
         """The trace in the file at `path`. Raises InvalidInput if it is none."""
+        if is_nirdata(path):
+            return cls._of_nirdata(path)
         arrays = read_npz(path)
         groups: dict[str, dict[str, npt.NDArray[Any]]] = {"spikes": {}, "v": {}}
         for key, array in arrays.items():
@@ -64,6 +77,24 @@ class Trace:
         except ValueError:
             raise InvalidInput(f"{path}: meta", "it is no JSON text") from None
         return cls(groups["spikes"], groups["v"], meta if isinstance(meta, dict) else {})
+
+    def _observed(self) -> dict[str, dict[str, npt.NDArray[Any]]]:
+        names = dict.fromkeys((*self.spikes, *self.v))
+        pairs = (("spikes", self.spikes), ("v", self.v))
+        return {name: {key: _smallest(arrays[name]) for key, arrays in pairs if name in arrays} for name in names}
+
+    @classmethod
+    def _of_nirdata(cls, path: Path) -> Trace:
+        observed, dt, text = read_nirdata(path, None)
+        spikes, v = ({node: a[key] for node, a in observed.items() if key in a} for key in ("spikes", "v"))
+        if not spikes and not v:
+            names = sorted({name for arrays in observed.values() for name in arrays})
+            raise InvalidInput(str(path), f"it observes {', '.join(names)}, spikes or v are needed", "Give a trace")
+        try:
+            meta = json.loads(text) if text else {"dt": dt}
+        except ValueError:
+            raise InvalidInput(f"{path}: {META}", "it is no JSON text") from None
+        return cls(spikes, v, meta if isinstance(meta, dict) else {})
 
 
 def first_divergence(expected: Trace, actual: Trace) -> Divergence | None:

@@ -13,9 +13,9 @@ from snnport.flow.convert import ConvertOptions
 from snnport.flow.model import Model
 from snnport.flow.port import quantised_of, stages_of
 from snnport.flow.prepare import InputOptions, for_target, spiking
-from snnport.flow.run import Outcome, RunOptions, run_program, run_reference
+from snnport.flow.run import Outcome, RunOptions, read_nodes, run_program, run_reference
 from snnport.flow.validate import Validation, expect, judge
-from snnport.graph import names_of, predecessors, the_output
+from snnport.graph import names_of
 from snnport.nodes import NEURON_NODES
 from snnport.targets.base import resolve_target
 from snnport.trace import Trace
@@ -59,8 +59,7 @@ def execute(
     prepared = None if model.program is not None else spiking(model, inputs, options, samples)
     if prepared is not None and request.engine == "reference":
         graph = prepared.graph
-        output = predecessors(graph, the_output(graph))[0]
-        chosen, expected = _recording(request, names_of(graph, *NEURON_NODES), output)
+        chosen, expected = _recording(request, names_of(graph, *NEURON_NODES), read_nodes(graph)[0])
         outcome = run_reference(graph, samples, chosen)
         return outcome, _compared(outcome.trace, expected, request.delay), prepared.done
     target = resolve_target(request.target)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+import nir
 
 from snnport.convention import Coding
 from snnport.errors import InvalidGraph, InvalidInput
-from snnport.graph import Graph, shapes, the_input
+from snnport.graph import Graph, names_of, shapes
 from snnport.importers.base import Imported
 from snnport.importers.nir import read_nir
 from snnport.importers.onnx import read_onnx
@@ -44,17 +48,36 @@ class Model:
 
     @property
     def input_shape(self) -> Shape:
-        """Shape of one sample as the model takes it, signed input counted once."""
-        if self.program is not None:
-            shape = self.program.population(self.program.inputs[0]).shape
-            encoder = self.program.meta.get("encoder")
-        else:
-            graph, coding = self.graph, self.coding
-            shape = shapes(graph)[the_input(graph)]
-            encoder = coding.encoder if coding else None
+        """Shape of one sample as the model takes it: signed input counted once, several inputs one after another, flat."""
+        if len(self.inputs) > 1:
+            return (sum(math.prod(shape) for shape in self.inputs.values()),)
+        shape = next(iter(self.inputs.values()))
+        coding = self.coding
+        encoder: Any = self.program.meta.get("encoder") if self.program is not None else coding and coding.encoder
         if encoder and encoder.get("signed"):
             return (shape[0] // 2, *shape[1:])
         return shape
+
+    @property
+    def inputs(self) -> dict[str, Shape]:
+        """Name and shape of each input, in the order of the stimulus. Raises InvalidGraph if there is none."""
+        if self.program is not None:
+            return {name: self.program.population(name).shape for name in self.program.inputs}
+        sizes = shapes(self.graph)
+        found = {name: sizes[name] for name in names_of(self.graph, nir.Input)}
+        if not found:
+            raise InvalidGraph(str(self.path), "the graph has no Input node", "Export the network again")
+        return found
+
+    @property
+    def dt(self) -> float | None:
+        """Seconds a step, where the model says; a framework whose dt is 1 counts steps and says nothing of seconds."""
+        if self.program is not None:
+            dt = (self.program.meta.get("convention") or {}).get("dt", 1.0)
+        else:
+            convention = self.imported.convention if self.imported is not None else None
+            dt = 1.0 if convention is None else convention.dt
+        return None if dt == 1.0 else float(dt)
 
     @property
     def graph(self) -> Graph:

@@ -44,6 +44,8 @@ class InputOptions:
             path,
             labels,
             model.input_shape,
+            inputs=model.inputs,
+            dt=model.dt,
             scale=self.scale,
             shift=self.shift,
             mean=self.mean,

@@ -16,7 +16,7 @@ from snnport.convention import coding_of, convention_of
 from snnport.datasets import Samples
 from snnport.encoders import CountEncoder, Stimulus
 from snnport.errors import InvalidInput
-from snnport.graph import Graph, names_of, predecessors, shapes, the_input, the_output
+from snnport.graph import Graph, names_of, predecessors, shapes
 from snnport.nodes import NEURON_NODES
 from snnport.program import Program
 from snnport.reference import run_spiking
@@ -158,6 +158,7 @@ def run_program(
     energy = estimates(work, program.target, seconds, extra)
     baselines = tuple(found for model in (*models_for(program.target), *extra) if (found := compare(work, model)))
     meta = {**result.trace.meta, "target": program.target, "engine": "sim", "readout": readout, "steps": stimulus.n_steps}
+    meta["dt"] = (program.meta.get("convention") or {}).get("dt")
     return Outcome(
         program.chip.name,
         "sim",
@@ -182,19 +183,19 @@ def run_reference(graph: Graph, samples: Samples, options: RunOptions | None = N
     options = options or RunOptions()
     coding, convention = coding_of(graph.metadata), convention_of(graph.metadata)
     stimulus = stimulus_for(coding.encoder if coding else None, samples, coding.n_steps if coding else 0)
-    sources = predecessors(graph, the_output(graph))
-    output = sources[0] if len(sources) == 1 else the_output(graph)
+    outputs = read_nodes(graph)
+    output = outputs[0]
     spiking = hasattr(graph.nodes[output], "v_threshold") or isinstance(graph.nodes[output], nir.Threshold)
     readout = _readout(options.readout, "count" if spiking else "sum" if coding is None else "last")
     _known(options.record_v, set(graph.nodes))
     _known(options.record_spikes, names_of(graph, *NEURON_NODES, nir.Threshold))
-    shape = shapes(graph)[the_input(graph)]
     start = time.perf_counter()
     parts: list[Trace] = []
     for first in range(0, stimulus.n_samples, REFERENCE_CHUNK):
-        raster = stimulus.raster(first, min(first + REFERENCE_CHUNK, stimulus.n_samples))
-        shaped = raster.reshape(*raster.shape[:2], *shape)
-        parts.append(run_spiking(graph, shaped, convention, coding, {output, *options.record_v}))
+        stop = min(first + REFERENCE_CHUNK, stimulus.n_samples)
+        currents = stimulus.raster(first, stop) if stimulus.encoder is not None else samples.batch(first, stop)
+        by_input = _by_input(graph, currents.reshape(*currents.shape[:2], -1))
+        parts.append(run_spiking(graph, by_input, convention, coding, {output, *options.record_v}))
     whole = Trace(
         *({k: np.concatenate([getattr(p, q)[k] for p in parts]) for k in getattr(parts[0], q)} for q in ("spikes", "v"))
     )
@@ -202,11 +203,31 @@ def run_reference(graph: Graph, samples: Samples, options: RunOptions | None = N
     final = {output: whole.v[output][:, -1]}
     counts = {name: array.sum(axis=1) for name, array in whole.spikes.items() if name == output}
     scores = _scores(readout, output, counts, final, whole)
-    trace = _without_helpers(whole, options, (output,))
-    meta = {"engine": "reference", "readout": readout, "steps": stimulus.n_steps}
+    trace = _without_helpers(whole, options, outputs)
+    meta = {"engine": "reference", "readout": readout, "steps": stimulus.n_steps, "dt": convention.dt}
     return Outcome(
         "reference", "reference", stimulus.n_steps, readout, scores, samples.y, replace(trace, meta=meta), None, (), None, wall
     )
+
+
+def read_nodes(graph: Graph) -> tuple[str, ...]:
+    """The node behind each Output, or the Output itself where it adds several; predictions are read from the first."""
+    found = []
+    for name in names_of(graph, nir.Output):
+        sources = predecessors(graph, name)
+        found.append(sources[0] if len(sources) == 1 else name)
+    return tuple(dict.fromkeys(found))
+
+
+def _by_input(graph: Graph, currents: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+    """Currents (n_samples, n_steps, n) of all inputs, one after another, as (n_samples, n_steps, *shape) of each Input."""
+    sizes = shapes(graph)
+    result, first = {}, 0
+    for name in names_of(graph, nir.Input):
+        last = first + int(np.prod(sizes[name]))
+        result[name] = currents[:, :, first:last].reshape(*currents.shape[:2], *sizes[name])
+        first = last
+    return result
 
 
 def stimulus_for(encoder: Mapping[str, Any] | None, samples: Samples, n_steps: int) -> Stimulus:

@@ -32,6 +32,8 @@ def inspection(data: Mapping[str, Any]) -> RenderableType:
     rows = [(str(n["name"]), str(n["type"]), shape(n.get("shape")) if n.get("shape") else "") for n in data["nodes"]]
     parts.append(_table(("node", "type", "shape"), rows))
     parts += [_text(f"repaired: {repair}") for repair in _listed(data.get("repairs"))]
+    changes: list[Mapping[str, str]] = data.get("canonical") or []
+    parts += [_text(f"canonical: {c['node']}: {c['field']}: {c['file']} becomes {c['canonical']}") for c in changes]
     parts += [_text(f"ambiguous: {open_point}", style=_PART) for open_point in _listed(data.get("ambiguous"))]
     parts.append(_text(f"{plural(len(data['nodes']), 'node')}, {plural(len(data['edges']), 'edge')}"))
     return Group(*parts)

@@ -14,9 +14,12 @@ from spiking import said
 from snnport.convention import PLAIN
 from snnport.datasets import load_samples
 from snnport.errors import InvalidInput
+from snnport.exporters.nir import write_nir
 from snnport.flow.run import RunOptions, run_reference
 from snnport.graph import Graph, build
 from snnport.nodes import input_node, output_node
+from snnport.reference import run_spiking
+from snnport.trace import Trace
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "nir"
 BRAILLE = GOLDEN / "braille_noDelay_bias_zero.nir"
@@ -98,3 +101,45 @@ def test_an_output_that_adds_two_populations(tmp_path: Path) -> None:
     assert (outcome.readout, outcome.scores.tolist()) == ("sum", [[4.0, 3.0]])
     with pytest.raises(InvalidInput, match="--record output: there is no such population"):
         run_reference(fan_in(), samples, RunOptions(record_spikes=("output",)))
+
+
+# ------------------------------------------------------------------------------------------- several inputs, real currents
+
+
+def two_inputs() -> Graph:
+    lif = nir.LIF(np.full(2, 0.5), np.ones(2), np.zeros(2), np.ones(2), np.zeros(2))
+    nodes = {
+        "left": input_node((3,)), "right": input_node((2,)), "w": nir.Linear(np.ones((2, 3))), "u": nir.Linear(np.eye(2) / 2),
+        "lif": lif, "sum": nir.I(np.ones(2)), "spikes": output_node((2,)), "sums": output_node((2,)),
+    }  # fmt: skip
+    edges = [("left", "w"), ("right", "u"), ("w", "lif"), ("u", "lif"), ("lif", "spikes"), ("u", "sum"), ("sum", "sums")]
+    return build(nodes, edges)
+
+
+def test_several_inputs_and_outputs_from_one_file(snnport: Command, tmp_path: Path) -> None:
+    write_nir(two_inputs(), tmp_path / "net.nir")
+    rng = np.random.default_rng(2)
+    left, right = rng.integers(0, 2, (2, 40, 3)), rng.normal(0, 2, (2, 40, 2))
+    np.savez(tmp_path / "x.npz", **{"x/left": left, "x/right": right})
+    options = ["--dialect", "nir", "--dt", "0.25", "--reset", "zero", "--engine", "reference", "--json"]
+    out = tmp_path / "trace.h5"
+    found = snnport("run", tmp_path / "net.nir", "--input", tmp_path / "x.npz", "-o", out, *options, "--record", "v:sum")
+    assert found.code == 0, found.out
+    expected = run_spiking(two_inputs(), {"left": left, "right": right}, PLAIN.having(dt=0.25, reset="zero"), record_v=["sum"])
+    trace = Trace.load(out)
+    assert expected.spikes["lif"].any()
+    np.testing.assert_array_equal(trace.spikes["lif"], expected.spikes["lif"])
+    np.testing.assert_array_equal(trace.v["sum"], expected.v["sum"])
+    nodes: Any = nir.read_data(str(out)).nodes
+    assert nodes["lif"].observables["spikes"].dt == 0.25
+    again = snnport("run", tmp_path / "net.nir", "--input", tmp_path / "x.npz", "--expect", out, *options)
+    assert again.code == 0
+    assert again.data["comparison"]["equal"] is True
+
+
+def test_inspect_shows_the_canonical_form(snnport: Command, tmp_path: Path) -> None:
+    changes = snnport("inspect", BRAILLE, "--reset", "zero", "--reset-delay", "0", "--json").data["canonical"]
+    found = {(c["node"], c["field"]): (c["file"], c["canonical"]) for c in changes}
+    assert found["lif1.lif", "r"] == ("10", "1")
+    assert found["lif1.w_rec", "edge to lif1.lif"] == ("a loop", "arrives 1 step later")
+    assert snnport("inspect", BRAILLE, "--json").data["canonical"] == []

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from snnport import datasets
-from snnport.datasets import load_samples
+from snnport.datasets import files, load_samples
 from snnport.errors import InvalidInput, UnknownName
 
 RNG = np.random.default_rng(0)
@@ -196,7 +195,8 @@ def test_idx_of_wider_numbers_comes_in_native_order(tmp_path: Path) -> None:
         (b"\0\0\x0e\3" + b"\xff" * 12, "the limit is"),
         (gzip.compress(idx(np.zeros((4, 4), np.uint8)), mtime=0)[:-9], "it cannot be read|follow"),
         (b"version https://git-lfs.github.com/spec/v1", "git-lfs pointer"),
-        (b"\x89HDF\r\n\x1a\n", "it is no .npz, .npy or idx file"),
+        (b"\x89HDF\r\n\x1a\n", "it is no readable NIRData"),
+        (b"something else", "it is no .npz, .npy, idx or NIRData file"),
         (b"PK\3\4 torn", "no readable .npz"),
         (b"\x93NUMPY\1\0v\0{'descr': '<f8'", "it cannot be read"),
     ],
@@ -211,7 +211,7 @@ def test_damaged_files(tmp_path: Path, content: bytes, message: str) -> None:
 def test_missing_file_folder_and_pickle(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="there is no such file"):
         load_samples(tmp_path / "none.npz", None, (4,))
-    with pytest.raises(InvalidInput, match="it cannot be read"):
+    with pytest.raises(InvalidInput, match=r"holds no \.bin recordings"):
         load_samples(tmp_path, None, (4,))
     with pytest.raises(InvalidInput, match="Object arrays cannot be loaded"):
         load_samples(saved(tmp_path, x=np.array([{}], object)), None, (1,))
@@ -226,13 +226,13 @@ def test_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(datasets, "read_npz", full)
+    monkeypatch.setattr(files, "read_npz", full)
     with pytest.raises(InvalidInput, match="does not fit into memory"):
         load_samples(saved(tmp_path, x=np.ones(1)), None, (1,))
 
 
 def test_an_idx_bomb_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "MAX_BYTES", 15)
+    monkeypatch.setattr(files, "MAX_BYTES", 15)
     (tmp_path / "x").write_bytes(gzip.compress(idx(np.zeros((4, 4), np.uint8))))
     with pytest.raises(InvalidInput, match="16 bytes, the limit is 15"):
         load_samples(tmp_path / "x", None, (4,))
