@@ -83,7 +83,7 @@ def _option(kind: Any, *names: str, **text: Any) -> Any:
 
 
 _CONVERSION = {
-    "code": (_option(str, "--code", help="How numbers become spikes: gate (lossless) or rate."), "gate"),
+    "code": (_option(str, "--code", help="How numbers become spikes: gate, ramp, rate, ... (docs/codes.md)."), "gate"),
     "levels": (_option(int, "--levels", help="Activations are the integers 0..L."), 16),
     "input_levels": (_option(int, "--input-levels", help="The same for the input; 0: as --levels."), 0),
     "bits": (_option(int, "--bits", help="Bits of a weight."), 8),
@@ -124,7 +124,7 @@ MaybeInputs = Annotated[Path | None, typer.Option("--input", help="Samples: .npz
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")]
 Out = Annotated[Path, typer.Option("-o", "--output", help="The file or folder to write.")]
 MaybeOut = Annotated[Path | None, typer.Option("-o", "--output", help="Write the trace (.npz) here.")]
-TargetName = Annotated[str, typer.Option("--target", help="A target's name, or the path of a .toml that varies one.")]
+TargetName = Annotated[str, typer.Option("--target", help="A target's name, a .toml that varies one, or a SANA-FE .yaml.")]
 TargetNames = Annotated[str, typer.Option("--target", help="T[,T...]: one target or several.")]
 Inputs = Annotated[Path, typer.Option("--input", help="Samples: .npz, .npy, idx (.gz too), NIRData, N-MNIST .bin.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of the engine; default: all cores.")]

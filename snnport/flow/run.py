@@ -1,4 +1,4 @@
-"""Run a model on samples: by the engine (a program, integers) or by the reference (a graph, plain numpy)."""
+"""Run a model on samples: by the engine or the vendor's simulator (a program, integers), or by the reference (a graph)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ from snnport.reference import run_spiking
 from snnport.registry import RUNNERS
 from snnport.sim.baseline import Comparison, compare
 from snnport.sim.counts import Counts
-from snnport.sim.energy import EnergyEstimate, estimates, load_model, models_for
+from snnport.sim.energy import EnergyEstimate, estimates, load_model, models_for, what_ifs_for
 from snnport.sim.engine import run
+from snnport.sim.neurons import sends_payloads
+from snnport.sim.sanafe_chip import chip_prices
 from snnport.sim.workload import workload_of
+from snnport.targets.base import Running
 from snnport.trace import Trace
 
 READOUTS = ("count", "last", "max", "sum")
@@ -149,14 +152,17 @@ def run_program(
         progress=progress,
     )
     wall = time.perf_counter() - start
-    scores = _scores(readout, program.outputs[0], result.spike_counts, result.final_v, result.trace)
+    unit = int((program.meta.get("v_unit") or {}).get(program.outputs[0], 1))
+    scores = _scores(readout, program.outputs[0], result.spike_counts, result.final_v, result.trace, unit)
     trace = _without_helpers(result.trace, options, program.outputs)
     cycles = result.counts.total_cycles
     seconds = None if cycles is None else cycles / float(program.chip["clock_hz"])
     work = workload_of(program, result.counts, result.trace)
     extra = tuple(load_model(path) for path in options.prices)
-    energy = estimates(work, program.target, seconds, extra)
-    baselines = tuple(found for model in (*models_for(program.target), *extra) if (found := compare(work, model)))
+    own = chip_prices(program.chip)
+    models = (*(models_for(program.target) if own is None else (own,)), *extra)
+    energy = estimates(work, models, seconds, what_ifs_for(program.target) if own is None else ())
+    baselines = tuple(found for model in models if (found := compare(work, model)))
     meta = {**result.trace.meta, "target": program.target, "engine": "sim", "readout": readout, "steps": stimulus.n_steps}
     meta["dt"] = (program.meta.get("convention") or {}).get("dt")
     return Outcome(
@@ -173,6 +179,38 @@ def run_program(
         wall,
         baselines,
     )
+
+
+def run_vendor(
+    vendor: Running,
+    program: Program,
+    samples: Samples,
+    options: RunOptions | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Outcome:
+    """Run `program` on the vendor's simulator. Raises what run_program raises, and what `vendor` does.
+
+    The simulator counts no operations and has no clock, so that counts, energy and time are those of nobody: none.
+    """
+    options = options or RunOptions()
+    stimulus = stimulus_for(program.meta.get("encoder"), samples, program.n_steps)
+    readout = _readout(options.readout, str(program.meta["readout"]))
+    wanted_v = {*options.record_v, *(() if readout == "count" else program.outputs)}
+    wanted_spikes = {*options.record_spikes, *program.outputs}
+    _known({*wanted_v, *wanted_spikes}, {p.name for p in program.populations})
+    start = time.perf_counter()
+    whole = vendor(replace(program, n_steps=stimulus.n_steps), stimulus, wanted_spikes, wanted_v, progress)
+    wall = time.perf_counter() - start
+    output = program.outputs[0]
+    spikes = whole.spikes[output].astype(np.int64)
+    sent = np.sign(np.abs(spikes)) if sends_payloads(program.population(output)) else spikes
+    final = {name: v[:, -1] for name, v in whole.v.items()}
+    scores = _scores(readout, output, {output: sent.sum(axis=1)}, final, whole)
+    trace = _without_helpers(whole, options, program.outputs)
+    meta = {**whole.meta, "target": program.target, "engine": "vendor", "readout": readout, "steps": stimulus.n_steps}
+    meta["dt"] = (program.meta.get("convention") or {}).get("dt")
+    name, kept = program.chip.name, replace(trace, meta=meta)
+    return Outcome(name, "vendor", stimulus.n_steps, readout, scores, samples.y, kept, None, (), None, wall)
 
 
 def run_reference(graph: Graph, samples: Samples, options: RunOptions | None = None) -> Outcome:
@@ -270,11 +308,13 @@ def _scores(
     spike_counts: Mapping[str, npt.NDArray[Any]],
     final_v: Mapping[str, npt.NDArray[Any]],
     trace: Trace,
+    unit: int = 1,
 ) -> npt.NDArray[Any]:
+    """What the prediction is the arg max of. unit: units of v that one integer of the quantised ANN is."""
     if readout == "count":
         return spike_counts[output]
     if readout == "last":
-        return final_v[output]
+        return final_v[output] if unit == 1 else final_v[output] / unit
     v = trace.v[output]
     totals: npt.NDArray[Any] = v.max(axis=1) if readout == "max" else v.sum(axis=1)
     return totals

@@ -81,13 +81,12 @@ class EnergyEstimate:
 
 
 def estimates(
-    work: Workload, target_name: str, time_s: float | None, extra: Sequence[PriceModel] = ()
+    work: Workload, models: Sequence[PriceModel], time_s: float | None, what_ifs: Sequence[PriceModel] = ()
 ) -> tuple[EnergyEstimate, ...]:
-    """Every shipped model of the target, the models in `extra`, then the what-ifs. time_s: as in `price`."""
-    own = (*models_for(target_name), *extra)
+    """The energy by each of `models`, then by the `what_ifs`. time_s: as in `price`."""
     return (
-        *(price(work, model, time_s) for model in own),
-        *(price(work, model, None, what_if=True) for model in what_ifs_for(target_name)),
+        *(price(work, model, time_s) for model in models),
+        *(price(work, model, None, what_if=True) for model in what_ifs),
     )
 
 

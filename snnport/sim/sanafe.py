@@ -113,8 +113,7 @@ def units_of(program: Program, architecture: Architecture) -> Units:
 def _synapse_unit(program: Program, p: Population, architecture: Architecture) -> str:
     kinds = {type(q.synapse) for q in program.into(p.name)}
     word = "conv" if Conv in kinds else "dense" if Dense in kinds or not kinds else "sparse"
-    named = [name for name in architecture.synapses if word in name]
-    return (named or list(architecture.synapses))[0]
+    return architecture.synapse(word)
 
 
 def account(program: Program, counts: Counts, trace: Trace, architecture: Architecture) -> SanafeResult:

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from snnport.chip import Chip, Number
 from snnport.errors import InvalidInput, UnsupportedNode
 from snnport.sim.network import Mesh
 
@@ -56,6 +55,14 @@ class Architecture:
     synapses: Mapping[str, float]
     dendrites: Mapping[str, float]
     somas: Mapping[str, SomaUnit]
+
+    def synapse(self, kind: str) -> str:
+        """The synapse unit for projections of `kind` (dense, sparse, conv): one whose name holds the word, else the first."""
+        return next((name for name in self.synapses if kind in name), next(iter(self.synapses)))
+
+    def neuron(self) -> SomaUnit | None:
+        """The first unit with leaky integrate-and-fire neurons, None if there is none."""
+        return next((soma for soma in self.somas.values() if soma.model == "leaky_integrate_fire"), None)
 
     @property
     def cores(self) -> int:
@@ -100,21 +107,6 @@ def load_architecture(path: Path) -> Architecture:
     if not isinstance(data, Mapping) or "architecture" not in data:
         raise InvalidInput(where, "it has no 'architecture' at the top", "Give a SANA-FE architecture file")
     return _architecture(where, _mapping(where, data, "architecture"))
-
-
-def as_chip(architecture: Architecture, base: Chip) -> Chip:
-    """`base` with the cores, neurons a core and mesh of `architecture`: a chip for the target of `base`."""
-    mesh = architecture.mesh
-    values = {
-        "cores": (architecture.cores, "cores"),
-        "neurons_per_core": (architecture.neurons_per_core, "neurons"),
-        "mesh_width": (mesh.width, "tiles"),
-        "mesh_height": (mesh.height, "tiles"),
-        "cores_per_tile": (mesh.cores_per_tile, "cores"),
-    }
-    source = f"SANA-FE architecture '{architecture.name}'"
-    numbers = {name: Number(value, unit, source, "secondary") for name, (value, unit) in values.items()}
-    return Chip(architecture.name, base.target, f"{base.description}; sizes of {source}", {**base.numbers, **numbers})
 
 
 def _architecture(where: str, data: Mapping[str, Any]) -> Architecture:

@@ -7,19 +7,21 @@ not fit; lowering leaves out what a rule has refused and goes on, so that all vi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from snnport.chip import Chip, load_chip
+from snnport.encoders import Stimulus
 from snnport.errors import DoesNotFit, InvalidInput
 from snnport.fixed import IntArray
 from snnport.graph import Graph
 from snnport.passes.base import Pass
 from snnport.program import Program
 from snnport.registry import TARGETS
+from snnport.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,12 @@ ProgramRule: TypeAlias = Callable[[Program, Chip], Findings]
 
 
 Exporting: TypeAlias = Callable[[Program, Path, IntArray | None], tuple[Path, ...]]
+
+
+Running: TypeAlias = Callable[
+    [Program, Stimulus, Collection[str], Collection[str], Callable[[int, int], None] | None], Trace
+]
+"""Program, stimulus, populations whose spikes and whose v to record, progress (samples done, samples) to a trace."""
 
 
 def finding(where: str, message: str, remedy: str) -> Violation:
@@ -118,7 +126,8 @@ class Target:
     a Program that is not placed yet; it leaves out what the rules refuse. placing: gives every neuron of that program a
     core. preparing: the passes that a graph still needs before the rules make sense. export: writes a
     program and, where one is given, the raster (n_steps, n_neurons) of one sample as the files that the chip's own tools
-    load, into a folder; None where there are none.
+    load, into a folder; None where there are none. vendor: runs a program on the vendor's own simulator, with the populations,
+    steps and integers of the engine's trace; None where there is none.
     """
 
     name: str
@@ -129,6 +138,7 @@ class Target:
     placing: Callable[[Program, Chip], Program]
     preparing: Callable[[Graph, Chip], tuple[Pass, ...]]
     export: Exporting | None = None
+    vendor: Running | None = None
     variant: Chip | None = None
 
     @cached_property
@@ -187,7 +197,17 @@ class Target:
 
 
 def resolve_target(name_or_path: str) -> Target:
-    """A registered target by its name, or the variant that a .toml file describes. Raises UnknownName or InvalidInput."""
+    """A registered target by its name, or the variant that a .toml file describes, or a SANA-FE architecture (.yaml).
+
+    Raises UnknownName or InvalidInput.
+    """
+    if name_or_path.endswith((".yaml", ".yml")):
+        from snnport.sim.sanafe_arch import load_architecture
+        from snnport.sim.sanafe_chip import as_chip
+
+        cpu = TARGETS.load("cpu")
+        assert isinstance(cpu, Target)
+        return replace(cpu, variant=as_chip(load_architecture(Path(name_or_path)), cpu.chip))
     if not name_or_path.endswith(".toml"):
         target = TARGETS.load(name_or_path)
         assert isinstance(target, Target)

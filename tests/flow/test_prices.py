@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from command import Command
 
 from snnport.sim.price_file import SHIPPED
+from snnport.sim.sanafe_arch import load_architecture
 
 
 def test_a_run_lists_models_what_ifs_and_baselines(snnport: Command, converted: Path) -> None:
@@ -33,3 +35,20 @@ def test_a_model_of_ones_own_is_priced_beside_the_shipped_ones(snnport: Command,
     refused = snnport(*common, "--price", own)
     assert refused.code == 1
     assert "own.toml" in refused.err
+
+
+def test_a_sanafe_architecture_is_a_target(snnport: Command, converted: Path) -> None:
+    """The chip of tests/golden/sanafe/odd.yaml: its cores, its mesh, its energies and no other's."""
+    odd = Path(__file__).parents[1] / "golden" / "sanafe" / "odd.yaml"
+    common = ["run", converted / "digits.nir", "--input", converted / "digits_test.npz", "--scale", 16, "--json"]
+    found = snnport(*common, "--target", odd)
+    assert found.code == 0, found.out
+    (energy,) = found.data["energy"]
+    assert energy["model"] == "SANA-FE: odd"
+    assert (found.data["target"], found.data["cycles"]) == ("odd", None)
+    convolutions = energy["terms"]["convolution synapses"]
+    assert convolutions["count"] > 0
+    prices = load_architecture(odd)
+    assert convolutions["mid_j"] == pytest.approx(convolutions["count"] * prices.synapses["conv"], rel=1e-12)
+    assert energy["terms"]["hops east and west"]["count"] is not None
+    assert found.data["spikes"] == snnport(*common).data["spikes"]

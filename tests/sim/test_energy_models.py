@@ -163,7 +163,7 @@ def test_models_of_a_target(target, own, others):
 def test_side_by_side():
     work, _ = worked()
     mine = replace(models_for("cpu")[0], name="mine")
-    got = estimates(work, "cpu", 1e-6, (mine,))
+    got = estimates(work, (*models_for("cpu"), mine), 1e-6, what_ifs_for("cpu"))
     assert [e.model for e in got] == [
         *("digital 45 nm", "analytic (Lemaire 2022)", "mine"),
         *("what if: Loihi 1 (Davies 2018)", "what if: Loihi 1 (SANA-FE)", "what if: ODIN"),

@@ -14,7 +14,8 @@ from test_sanafe import ARCHITECTURES, GOLDEN, NETWORKS, layers
 from snnport.errors import InvalidInput, UnsupportedNode
 from snnport.sim import sanafe_arch
 from snnport.sim.network import Mesh
-from snnport.sim.sanafe_arch import Architecture, as_chip, load_architecture
+from snnport.sim.sanafe_arch import Architecture, load_architecture
+from snnport.sim.sanafe_chip import as_chip, chip_prices
 from snnport.sim.sanafe_process import run_sanafe
 
 ODD = GOLDEN / "odd.yaml"
@@ -36,11 +37,27 @@ def test_json_is_the_same_architecture():
 
 
 def test_an_architecture_is_a_chip():
-    base = chip_with(cores=3)
+    base = chip_with(cores=3, state_bits=32)
     chip = as_chip(load_architecture(ODD), base)
-    assert (chip.name, chip.target, chip["cores"], chip["mesh_height"], chip["lanes"]) == ("odd", "cpu", 128, 4, 8)
+    assert (chip.name, chip.target, chip["cores"], chip["mesh_height"]) == ("odd", "cpu", 128, 4)
     assert chip["neurons_per_core"] == 1024
+    assert "lanes" not in chip.numbers
     assert "SANA-FE architecture 'odd'" in chip.numbers["cores"].source
+
+
+def test_its_energies_are_the_chip_s_numbers():
+    architecture = load_architecture(ODD)
+    model = chip_prices(as_chip(architecture, chip_with(state_bits=32)))
+    assert model is not None
+    assert model.terms["dense synapses"].pj.mid == architecture.synapses["dense"] * 1e12
+    assert model.terms["idle neurons"].pj.low == 0
+    assert chip_prices(chip_with()) is None
+
+
+def test_an_architecture_without_neurons_is_no_chip(tmp_path):
+    path = edited(tmp_path, lambda a: [unit["attributes"].update(model="input") for unit in core(a)["soma"]])
+    with pytest.raises(UnsupportedNode, match="no soma unit of model leaky_integrate_fire"):
+        as_chip(load_architecture(path), chip_with(state_bits=32))
 
 
 def test_energies_without_a_point_are_read(tmp_path):
