@@ -25,14 +25,17 @@ CHOICES = MappingProxyType(
         "leaky_gain": GAINS,
         "membrane_gain": GAINS,
         "synapse_gain": GAINS,
-        "update": ("product", "increment"),
+        "update": ("product", "increment", "divided"),
         "current": ("new", "old"),
         "reset_when": ("at_once", "next_start", "next_end", "carried"),
         "loop_start": ("rest", "nothing"),
+        "start": ("leak", "reset"),
         "dtype": DTYPES,
     }
 )
 """The rules that are one word of several: field of Convention -> the words."""
+LISTS = ("ignores", "reset_first", "unbounded")
+"""Fields of Convention that are tuples of names."""
 PARAMETERS = ("r", "w_in", "v_leak", "v_reset")
 """Fields of NIR's neurons that a framework may leave unread; unread they are 1, 1, 0 and 0."""
 
@@ -48,16 +51,20 @@ class Convention:
       integrator  v = v + g r x
     decay: which a. *_gain: g of integrators (I, IF; "dt": dt, "unit": 1), of leaky integrators (LI), of membranes (LIF,
     CubaLI, CubaLIF) and of synapses ("leak": 1 - a, "unit": 1, "keep": a, the input decays once before it counts).
-    update: how v is rounded, v = a v + ... ("product") or v = v + (1 - a) (v_leak + r i - v) ("increment", gain "leak" only).
+    update: how v is rounded, v = a v + ... ("product"), v = v + (1 - a) (v_leak + r i - v) ("increment", gain "leak" only), or
+    the latter with dt / tau for 1 - a, divided, and r i added behind it where its gain is 1 ("divided", without synapses).
     current: the membrane takes the synapse's current of this step ("new") or of the step before ("old").
     Firing. comparison: of v with the threshold. multi_spike: as often as the threshold fits into v. v_min: lower bound of v
-    in units of the threshold, None for none.
+    in units of the threshold, None for none. unbounded: the names of neurons that it does not hold for.
     reset: v to v_reset ("value"), to 0 ("zero"), the threshold taken off ("subtract"), or nothing ("none"). reset_when: in
     the step that fires ("at_once"), or in the next, before ("next_start") or after ("next_end") its integration; "carried":
     at once, and where v stays above the threshold all the same, the next comparison is with v less one threshold.
+    reset_first: the names of neurons whose reset comes before the integration of the next step where that of the others
+    comes after it.
     Delivery, in steps. spike_delay: from crossing the threshold to the spike. synapse_delay: through a weighted node.
-    recurrent_delay: once around a closed loop, at least. loop_start: before that, loops carry what they carry in silence,
-    their biases ("rest"), or 0 ("nothing").
+    recurrent_delay: once around a closed loop, at least. loop_start: before that, loops and delayed nodes carry what they
+    carry in silence, their biases ("rest"), or 0 ("nothing").
+    start: potentials are v_leak before the first step (0 in integrators), or v_reset ("reset").
     dtype: of states and sums; "lava-fixed" are Loihi's integers as NIR's paper/nir_to_lava.py scales them.
     """
 
@@ -79,9 +86,12 @@ class Convention:
     update: str = "product"
     current: str = "new"
     reset_when: str = "at_once"
+    reset_first: tuple[str, ...] = ()
+    unbounded: tuple[str, ...] = ()
     spike_delay: int = 0
     synapse_delay: int = 0
     loop_start: str = "rest"
+    start: str = "leak"
     dtype: str = "float64"
 
     def __post_init__(self) -> None:
@@ -106,12 +116,12 @@ class Convention:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that from_json takes back."""
-        return {**asdict(self), "ignores": list(self.ignores)}
+        return {**asdict(self), **{key: list(getattr(self, key)) for key in LISTS}}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Convention:
         """The convention that `data` describes."""
-        return cls(**{**data, "ignores": tuple(data.get("ignores", ()))})
+        return cls(**{**data, **{key: tuple(data.get(key, ())) for key in LISTS}})
 
 
 CODED = Convention("snnport", dt=1e-3, reset="subtract", comparison=">=")
@@ -124,7 +134,8 @@ class Window:
 
     arrival: first step in which input may arrive. open: first step in which it may fire. It fires in open..open+levels-1.
     role: "gated" (opened at `open`, closed before and after), "relay" (passes spikes on), "readout" (never fires; its
-    potential after step `open` is the logit), "free" (always open, as in the rate code).
+    potential after step `open` is the logit), "free" (never closed: in the rate code open all the time; in the delay code it
+    has nothing to fire before `open`, and is expected to have fired all of it after `levels` steps).
     """
 
     role: str
@@ -137,7 +148,7 @@ class Window:
 class Coding:
     """How a converted network carries numbers as spikes; it travels in the graph's metadata under "snnport", as JSON.
 
-    code: "gate" or "rate". encoder: CountEncoder.to_json() of the input. windows: neuron node name -> Window.
+    code: one of docs/codes.md. encoder: CountEncoder.to_json() of the input. windows: neuron node name -> Window.
     """
 
     code: str

@@ -30,7 +30,7 @@ class Found:
 
 def detect(graph: Graph) -> Found:
     """The dialect of a graph in canonical form."""
-    for test in (_rockpool, _snntorch, _spyx, _spikingjelly, _norse, _sinabs):
+    for test in (_rockpool, _spikingjelly_traced, _snntorch, _spyx, _spikingjelly, _norse, _norse_1_1_0, _sinabs):
         with np.errstate(all="ignore"):
             found = test(graph)
         if found is not None:
@@ -65,10 +65,18 @@ def _rockpool(graph: Graph) -> Found | None:
     if not named:
         return None
     evidence = [f"node names as Rockpool gives them: {', '.join(named)}"]
-    step = _constant([_rockpool_step(_membrane(node), node.r) for node in _leaky(graph)], 1e-4)
+    step = _neat(_constant([_rockpool_step(_membrane(node), node.r) for node in _leaky(graph)], 1e-4))
     if step is not None:
         evidence.append(f"r = tau exp(-dt/tau) / dt holds in every neuron for dt = {step:.6g}")
     return Found("rockpool", step, tuple(evidence))
+
+
+def _neat(step: float | None) -> float | None:
+    """A time step of four digits where it is one as far as float32 tells."""
+    if step is None:
+        return None
+    short = float(f"{step:.4g}")
+    return short if abs(short - step) <= 1e-5 * step else step
 
 
 def _rockpool_step(tau: Any, r: Any) -> Any:
@@ -105,6 +113,31 @@ def _spikingjelly(graph: Graph) -> Found | None:
     return Found("spikingjelly", 1 / resistance, (f"IF neurons with r = {resistance:.6g} = 1/dt, as SpikingJelly writes them",))
 
 
+def _spikingjelly_traced(graph: Graph) -> Found | None:
+    """SpikingJelly 2: torch.fx names the input after an argument, and numpy fills float64 arrays with one number each."""
+    if any(name == "input" for name, node in graph.nodes.items() if isinstance(node, nir.Input)):
+        return None
+    neurons: list[Any] = [node for node in graph.nodes.values() if isinstance(node, NEURON_NODES)]
+    if not neurons or not all(isinstance(node, nir.IF | nir.LIF | nir.CubaLIF) for node in neurons):
+        return None
+    fields = [value for node in neurons for value in vars(node).values() if isinstance(value, np.ndarray)]
+    if any(value.dtype != np.float64 or np.ptp(value) > 0 for value in fields):
+        return None
+    if any(np.any(node.v_leak != (node.v_reset if isinstance(node, nir.LIF) else 0)) for node in _leaky(graph)):
+        return None
+    steps = [1 / node.r for node in neurons if isinstance(node, nir.IF)]
+    steps += [node.tau / node.r for node in neurons if isinstance(node, nir.LIF) and np.any(node.r != 1)]
+    steps += [
+        tau / gain for n in neurons if isinstance(n, nir.CubaLIF) for tau, gain in ((n.tau_mem, n.r), (n.tau_syn, n.w_in))
+    ]
+    step = _constant(steps)
+    if steps and step is None:
+        return None
+    mark = "the input is named after an argument, and one float64 number fills each field of each neuron: SpikingJelly 2"
+    told = f"; r = tau / dt or 1 / dt, dt = {step:.6g}" if step is not None else "; r = 1, as where the input decays"
+    return Found("spikingjelly", step, (mark + told,))
+
+
 def _norse(graph: Graph) -> Found | None:
     named = [
         k for k, n in graph.nodes.items() if re.fullmatch(r"_\d+", k) or (k == "input_tensor" and isinstance(n, nir.Input))
@@ -114,13 +147,24 @@ def _norse(graph: Graph) -> Found | None:
     return Found("norse", None, (f"node names as Norse gives them: {', '.join(named)}",))
 
 
-def _sinabs(graph: Graph) -> Found | None:
-    neurons = [node for node in graph.nodes.values() if isinstance(node, NEURON_NODES)]
-    if not neurons or not all(isinstance(node, nir.IF) and np.all(node.r == 1) for node in neurons):
+def _norse_1_1_0(graph: Graph) -> Found | None:
+    nodes = _leaky(graph)
+    times = [float(np.max(tau)) for node in nodes for tau in time_constants(node)]
+    if not times or max(times) >= 1e-4 or not all(np.all(node.r == 1) for node in nodes):
         return None
-    return Found(
-        "sinabs",
-        None,
-        ("only IF neurons with r = 1: sinabs writes these, with a subtracting reset; so does Norse, to zero",),
-        False,
-    )
+    mark = f"r = 1, and no time constant above {max(times):.3g}: Norse 1.1.0 writes dt times the time constant, dt = 0.001"
+    return Found("norse-1.1.0", None, (mark,), certain=False)
+
+
+def _sinabs(graph: Graph) -> Found | None:
+    neurons: list[Any] = [node for node in graph.nodes.values() if isinstance(node, NEURON_NODES)]
+    if not neurons or not all(isinstance(node, nir.IF | nir.LI | nir.LIF) and np.all(node.r == 1) for node in neurons):
+        return None
+    times = [float(np.min(tau)) for node in neurons for tau in time_constants(node)]
+    if not times:
+        mark = "only IF neurons with r = 1: sinabs writes these, with a subtracting reset; so does Norse, to zero"
+    elif min(times) >= 1 and not any(np.any(node.v_leak) for node in _leaky(graph)):
+        mark = f"r = 1, v_leak = 0, and time constants from {min(times):.3g} on, which count steps: sinabs writes these"
+    else:
+        return None
+    return Found("sinabs", None, (mark,), certain=False)

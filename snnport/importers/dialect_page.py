@@ -24,7 +24,7 @@ columns beside `nir` show only what differs from NIR's own equations. What the r
     membrane    v = a v + (1 - a) v_leak + g r i    g = 1 - a (leak), 1 (unit), or the input decays with the state (keep)
     integrator  v = v + g r x                       g = dt, or 1 (unit)
 """
-NEVER = ("name",)
+NEVER = ("name", "reset_first", "unbounded")
 
 
 def dialects_page() -> str:

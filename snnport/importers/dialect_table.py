@@ -58,11 +58,19 @@ bound, and the file does not say). layers/functional/lif.py: v = exp(-1 / tau) v
 MultiSpike: trunc(v / threshold); activation/reset_mechanism.py: v - s threshold, then the bound."""
 
 SPIKINGJELLY = Convention(
-    "spikingjelly", dt=1e-4, comparison=">=", unity=1e-6, update="increment", loop_start="nothing", dtype="float32"
+    "spikingjelly",
+    dt=1e-4,
+    comparison=">=",
+    unity=1e-6,
+    update="divided",
+    loop_start="nothing",
+    start="reset",
+    dtype="float32",
 )
 """SpikingJelly 2.0.0. activation_based/nir_exchange/to_nir.py: tau = tau_steps dt, r = 1 or tau_steps (LIF), 1 / dt (IF),
 tau_mem / dt and w_in = tau_syn / dt (CubaLIF), v_leak = v_reset, soft reset refused; products within 1e-6 of 1 are 1
-(from_nir.py). functional/neuron.py: lif_charge, if_step, cuba_lif_step; surrogate.py, heaviside: v - threshold >= 0."""
+(from_nir.py). functional/neuron.py: lif_charge, if_step, cuba_lif_step; surrogate.py, heaviside: v - threshold >= 0;
+base_node.py: v starts at v_reset."""
 
 ROCKPOOL = Convention(
     "rockpool",
@@ -203,17 +211,25 @@ DIALECTS = MappingProxyType(
             reset_written=False,
             timing=snntorch_timing,
             note="the file does not say whether resets wait for the next step, as reset_delay=True, snnTorch's default, has"
-            " it; taken: at once (--reset-delay 1 to change)",
+            " it; taken are the next step where the file holds v_reset, as snnTorch 1.0.0 writes it, at once in older files",
         ),
         "norse": Dialect("Norse after 1.1.0", NORSE, ("IF", "LI", "LIF", "CubaLIF")),
-        "norse-1.1.0": Dialect("Norse 1.1.0", NORSE_1_1_0, ("IF", "LI", "LIF", "CubaLIF"), dt_fixed=True),
+        "norse-1.1.0": Dialect(
+            "Norse 1.1.0",
+            NORSE_1_1_0,
+            ("IF", "LI", "LIF", "CubaLIF"),
+            dt_fixed=True,
+            note="neither v_reset nor the way of resetting is in the file; resets to 0 are taken where Norse 1.1.0 is told",
+        ),
         "sinabs": Dialect(
             "sinabs 3.1.3",
             SINABS,
             ("IF", "LI", "LIF"),
             dt_fixed=True,
             bounded=("IF",),
-            note="IF neurons are bounded at minus the threshold, as sinabs reads its own files; a layer's default is no bound",
+            note="min_v_mem, norm_input, spike_fn and tau_syn are not in the file; taken as sinabs reads its own files: IF"
+            " neurons bounded at minus the threshold, LIF free, norm_input=False, as many spikes a step as fit"
+            " (--rules v_min=none,membrane_gain=leak,leaky_gain=leak,multi_spike=no to change)",
         ),
         "spikingjelly": Dialect("SpikingJelly 2.0.0", SPIKINGJELLY, ("IF", "LIF", "CubaLIF"), reset_written=False),
         "rockpool": Dialect("Rockpool 3.1.0", ROCKPOOL, ("LI", "LIF", "CubaLIF"), note="biases of neurons are not in the file"),

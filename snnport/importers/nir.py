@@ -19,6 +19,7 @@ import numpy as np
 from snnport.convention import CODED, Coding, Convention, coding_of
 from snnport.errors import InvalidGraph, InvalidInput, UnknownName, UnsupportedNode
 from snnport.graph import Edge, Graph, back_edges, build, predecessors, topological_order
+from snnport.importers.assume import assumed, parsed
 from snnport.importers.base import Imported
 from snnport.importers.dialects import check_choices, settle
 from snnport.importers.nirfile import RawGraph, RawNode, read_raw
@@ -38,14 +39,18 @@ def read_nir(
     dt: float | None = None,
     reset: str | None = None,
     reset_delay: int | None = None,
+    rules: str | None = None,
 ) -> Imported:
     """The graph in the file at `path`, and what its neurons mean; dialect, dt (seconds) and reset overrule the file.
 
-    reset_delay: 0 if neurons reset in the step in which they fire, 1 if in the next (a choice of snnTorch).
+    reset_delay: 0 if neurons reset in the step in which they fire, 1 if in the next (a choice of snnTorch; untold, 1 is taken
+    where the file holds v_reset, as snnTorch 1.0.0 writes it, and 0 in older files). rules: "NAME=VALUE,...", rules of the
+    dialect that the framework was told otherwise, and that no file says (v_min, multi_spike, membrane_gain, ...).
     Raises InvalidGraph or UnsupportedNode, naming the place, if it is damaged or no network can be meant by it; UnknownName
     or InvalidInput on a wrong dialect, dt or reset. What the file leaves open is listed in `ambiguous`, with the flag to set.
     """
     check_choices(dialect, dt, reset, reset_delay)
+    told = parsed(rules) if rules else {}
     root, version = read_raw(path)
     raw = root.graph or RawGraph({"node": root}, ())
     _check_kinds(path, raw)
@@ -61,9 +66,12 @@ def read_nir(
     graph = _canonical(nodes, edges, metadata, notes)
     ledger = [Entry(name, node.kind, "became", (name,), "", "nir") for name, node in nodes.items()]
     ledger += [Entry(name, "Input/Output", "dropped", (), why, "nir") for name, why in lost.items()]
-    meaning = _meaning(graph, dialect, dt, reset, reset_delay)
-    evidence = (*meaning.evidence, f"written by nir {version}")
-    return Imported(graph, "nir", tuple(ledger), repairs=tuple(notes), **{**meaning.fields, "evidence": evidence})
+    modern = any("v_reset" in node.fields for node in nodes.values())
+    meaning = _meaning(graph, dialect, dt, reset, (reset_delay, int(modern)))
+    fields = _with_rules(path, meaning.fields, rules)
+    said = [f"the user says {key} = {value}" for key, value in told.items()]
+    evidence = (*meaning.evidence, *said, f"written by nir {version}")
+    return Imported(graph, "nir", tuple(ledger), repairs=tuple(notes), **{**fields, "evidence": evidence})
 
 
 def _check_kinds(path: Path, graph: RawGraph) -> None:
@@ -216,8 +224,10 @@ class _Meaning:
     fields: Mapping[str, Any]
 
 
-def _meaning(graph: Graph, dialect: str | None, dt: float | None, reset: str | None, reset_delay: int | None) -> _Meaning:
-    """Dialect, convention, coding and open points of `graph`."""
+def _meaning(
+    graph: Graph, dialect: str | None, dt: float | None, reset: str | None, delays: tuple[int | None, int]
+) -> _Meaning:
+    """Dialect, convention, coding and open points of `graph`. delays: the reset_delay that is told, and the one to take."""
     coding = coding_of(graph.metadata)
     own = CODED if coding is not None else _own_convention(graph.metadata)
     if coding is not None:
@@ -225,13 +235,22 @@ def _meaning(graph: Graph, dialect: str | None, dt: float | None, reset: str | N
     if own is None and dialect == "snnport":
         raise InvalidInput("--dialect", "snnport did not write this file", "Leave it out, or name the framework that did")
     if own is None or dialect not in (None, "snnport", own.name):
-        settled = settle(graph, dialect, dt, reset, reset_delay)
+        settled = settle(graph, dialect, dt, reset, *delays)
         fields = {"dialect": settled.name, "convention": settled.convention, "ambiguous": settled.ambiguous}
         return _Meaning(settled.evidence, fields)
     if reset is not None and reset != own.reset:
         raise InvalidInput("--reset", f"the file says that its neurons reset by '{own.reset}'", "Leave it out")
     meant = own.having(dt=dt) if dt is not None else own
     return _Meaning(("the metadata 'snnport'",), {"dialect": own.name, "convention": meant, "coding": coding})
+
+
+def _with_rules(path: Path, fields: Mapping[str, Any], rules: str | None) -> Mapping[str, Any]:
+    """`fields` of what was read, their convention with `rules`."""
+    if not rules or fields["convention"] is None:
+        return fields
+    if fields.get("coding") is not None:
+        raise InvalidInput("--rules", f"snnport converted {path.name} and knows its rules", "Leave it out")
+    return {**fields, "convention": assumed(fields["convention"], rules)}
 
 
 def _own_convention(metadata: Mapping[str, Any]) -> Convention | None:

@@ -29,10 +29,51 @@ def parameter(node: Any, field: str, rule: Convention) -> Array:
     return np.asarray(getattr(node, field), np.float64)
 
 
+SHORT = (256, 1000)
+"""Decays that are told by few digits are multiples of 1 / one of these."""
+RATE = 1e-13
+"""A rate this near to a number of single precision, in a file of double precision, is that number."""
+DOUBT = 4e-7
+"""Single-precision time constants tell dt / tau with this relative error at most."""
+
+
 def kept(tau: npt.ArrayLike, rule: Convention) -> Array:
-    """a: the part of a state with time constant `tau`, as the file holds it, that one step leaves; float64."""
+    """a: the part of a state with time constant `tau`, as the file holds it, that one step leaves; float64.
+
+    In float32 it is the number that the framework multiplied by, as far as the file tells: exp of the reciprocal times dt,
+    each rounded, as torch computes it; and a decay of few digits (0.9, 7/8), where it lies within the doubt, since then
+    the time constant came from it.
+    """
     ratio = rule.dt / (np.asarray(tau, np.float64) * rule.tau_unit)
-    return np.asarray(np.exp(-ratio) if rule.decay == "exponential" else 1.0 - ratio, np.float64)
+    if rule.dtype != "float32":
+        return np.asarray(np.exp(-ratio) if rule.decay == "exponential" else 1.0 - ratio, np.float64)
+    if rule.decay == "exponential":
+        rate = np.float32(1.0) / np.asarray(tau, np.float32)
+        decay = np.exp((rate * np.float32(-rule.dt / rule.tau_unit)).astype(np.float64))
+        return np.asarray(_short(decay, ratio).astype(np.float32), np.float64)
+    return _short(1.0 - ratio, ratio)
+
+
+def _lost(tau: npt.ArrayLike, rule: Convention) -> Array:
+    """dt / tau as a framework has it that multiplies dt by a rate, in float32.
+
+    A rate near a whole number is that, and a time constant near a multiple of 0.1 ms is that.
+    """
+    seconds = np.asarray(tau, np.float64) * rule.tau_unit
+    short = np.rint(seconds * 1e4) / 1e4
+    seconds = np.where(np.abs(short - seconds) <= DOUBT * seconds, short, seconds)
+    rate = 1.0 / seconds
+    whole = np.rint(rate)
+    near = np.where(np.abs(whole - rate) <= DOUBT * rate, whole, rate)
+    return np.asarray(np.float32(rule.dt) * near.astype(np.float32))
+
+
+def _short(decay: Array, ratio: Array) -> Array:
+    """`decay`, or a number of few digits that it may be, dt / tau being known as `ratio`."""
+    for parts in SHORT:
+        short = np.rint(decay * parts) / parts
+        decay = np.where((np.abs(short - decay) <= DOUBT * ratio) & (short > 0), short, decay)
+    return np.asarray(decay)
 
 
 def gain(kind: str, keep: Array, factor: Array, rule: Convention) -> Array:
@@ -56,10 +97,15 @@ class Cell:
     fired: Array
 
     @classmethod
-    def of(cls, node: Any, shape: Shape, rule: Convention) -> Cell:
-        """The cell at rest: v at v_leak, no current."""
+    def of(cls, node: Any, shape: Shape, rule: Convention, name: str = "") -> Cell:
+        """The cell before the first step: v at v_leak or v_reset, no current."""
+        if name in rule.reset_first:
+            rule = rule.having(reset_when="next_start")
+        if name in rule.unbounded:
+            rule = rule.having(v_min=None)
         zeros = np.zeros(shape, rule.dtype)
-        start = (zeros + parameter(node, "v_leak", rule)).astype(rule.dtype)
+        at_reset = rule.start == "reset" and hasattr(node, "v_reset")
+        start = (zeros + parameter(node, "v_reset" if at_reset else "v_leak", rule)).astype(rule.dtype)
         cell = cls(node, rule, start, zeros, zeros)
         cell._resolve()
         return cell
@@ -80,20 +126,37 @@ class Cell:
             kind = rule.leaky_gain if isinstance(self.node, nir.LI) else rule.membrane_gain
             self.early = kind == "keep"
             self.increment = rule.update == "increment" and kind == "leak"
+            self.divided = rule.update == "divided" and kind == "leak" and not self.synaptic
             self.keep, self.lose, self.r = f(keep), f(1.0 - keep), f(r)
+            if self.increment and rule.dtype == "float32" and rule.decay == "euler":
+                self.lose = _lost(node.tau_mem if self.synaptic else node.tau, rule)
             self.take = f(gain(kind, keep, r, rule))
             self.leak = f(parameter(node, "v_leak", rule))
             self.pull = f((1.0 - keep) * parameter(node, "v_leak", rule))
+            if self.divided:
+                self._resolve_division()
         if self.synaptic:
             keep = kept(node.tau_syn, rule)
             self.keep_i = f(keep)
             self.early_i = rule.synapse_gain == "keep"
+            self.stepwise_i = self.increment and rule.current == "new" and rule.synapse_gain == "unit"
+            self.lose_i = _lost(node.tau_syn, rule) if rule.dtype == "float32" else f(1.0 - keep)
             self.take_i = f(gain(rule.synapse_gain, keep, parameter(node, "w_in", rule), rule))
         if hasattr(node, "v_threshold"):
             self.threshold = f(node.v_threshold)
             back = parameter(node, "v_reset", rule) if rule.reset == "value" else np.zeros(())
             self.back = f(back)
             self.bound = None if rule.v_min is None else f(rule.v_min * np.asarray(node.v_threshold, np.float64))
+
+    def _resolve_division(self) -> None:
+        """What the update "divided" divides by, or multiplies with where the file holds a rate in single precision."""
+        node, rule = self.node, self.rule
+        f = np.dtype(rule.dtype).type
+        steps = np.asarray(node.tau, np.float64) * rule.tau_unit / rule.dt
+        rate = 1.0 / steps
+        self.steps, self.rate = f(steps), f(rate)
+        self.by_rate = np.abs(self.rate.astype(np.float64) - rate) <= RATE * rate
+        self.whole = self.take == 1
 
     def advance(self, arriving: Array, step: int) -> Array:
         """Take in what arrives in this step; returns spikes, or the potential of what never fires."""
@@ -111,19 +174,29 @@ class Cell:
         if self.rule.reset_when in ("at_once", "carried"):
             self.v = self._reset(self.v)
         if self.bound is not None:
-            self.v = np.maximum(self.v, self.bound)
+            # As sinabs clips: the detour rounds v even where it lies above the bound.
+            detour = np.isfinite(self.bound).all()
+            self.v = np.maximum(self.v - self.bound, 0) + self.bound if detour else np.maximum(self.v, self.bound)
         return self.fired
 
     def _current(self, arriving: Array) -> Array:
         before, push = self.i, self.take_i * arriving
+        if self.stepwise_i:
+            self.i = before - self.lose_i * before + push
+            return self.i
         self.i = self.keep_i * (before + push) if self.early_i else self.keep_i * before + push
         return self.i if self.rule.current == "new" else before
 
     def _integrated(self, drive: Array) -> Array:
         if self.integrates:
             return np.asarray(self.v + self.take * drive)
+        if self.divided:
+            inside = np.where(self.whole, 0, self.r * drive) - (self.v - self.leak)
+            part = np.where(self.by_rate, inside * self.rate, inside / self.steps)
+            return np.asarray(self.v + part + np.where(self.whole, drive, 0))
         if self.increment:
-            return np.asarray(self.v + self.lose * (self.r * drive + self.leak - self.v))
+            first, second = (self.leak - self.v, self.r * drive) if self.synaptic else (self.r * drive + self.leak, -self.v)
+            return np.asarray(self.v + self.lose * (first + second))
         if self.early:
             return np.asarray(self.keep * (self.v + self.take * drive) + self.pull)
         return np.asarray(self.keep * self.v + self.take * drive + self.pull)

@@ -21,7 +21,8 @@ from snnport.graph import Edge, Graph, back_edges, predecessors, shapes, topolog
 from snnport.nodes import NEURON_NODES, WEIGHTED_NODES, Shape
 from snnport.reference.ann import node_function
 from snnport.reference.cell import Cell
-from snnport.reference.coded import CodedCell, bias_into
+from snnport.reference.coded import bias_into, coded_cell, coded_functions
+from snnport.reference.codes.base import Setup
 from snnport.reference.fixed import FixedCell, fixed_functions
 from snnport.reference.relay import DelayLine, over_threshold
 from snnport.trace import Trace
@@ -62,7 +63,7 @@ def run_spiking(
     order = _order(graph, delays)
     dtype = "float64" if coding is not None or convention.dtype == "lava-fixed" else convention.dtype
     nothing = {name: np.zeros((n_samples, *size), dtype) for name, size in sizes.items()}
-    starts = _starts(graph, functions, sizes) if coding is None and convention.loop_start == "rest" else {}
+    starts = _starts(graph, functions, sizes, dtype, delays) if coding is None and convention.loop_start == "rest" else {}
     past: dict[str, deque[Array]] = {name: deque(maxlen=max(delays.values(), default=0) or 1) for name in graph.nodes}
     spikes = {name: _record(n_samples, n_steps, sizes[name], "int32") for name in graph.nodes if _spiking(graph, name)}
     potentials = {name: _record(n_samples, n_steps, sizes[name], dtype) for name in record_v}
@@ -120,10 +121,12 @@ def _parts(
     cells: dict[str, Stepping] = {}
     neurons = [name for name, node in graph.nodes.items() if isinstance(node, NEURON_NODES)]
     if coding is not None:
-        functions = {name: node_function(name, node, integers=True) for name, node in graph.nodes.items()}
+        functions = coded_functions(graph, coding)
         for name in neurons:
             bias = bias_into(graph, name, functions, sizes)
-            cells[name] = CodedCell.of(graph.nodes[name], (n_samples, *sizes[name]), coding, name, bias)
+            cells[name] = coded_cell(Setup(name, graph.nodes[name], (n_samples, *sizes[name]), coding, bias))
+        lines: dict[str, Any] = {name: node for name, node in graph.nodes.items() if isinstance(node, nir.Delay)}
+        cells |= {name: DelayLine.of(name, line, (n_samples, *sizes[name]), rule) for name, line in lines.items()}
         return cells, functions
     if rule.dtype == "lava-fixed":
         functions = fixed_functions(graph, rule)
@@ -132,7 +135,7 @@ def _parts(
     functions = {name: node_function(name, node, dtype=rule.dtype) for name, node in graph.nodes.items()}
     for name, node in graph.nodes.items():
         if isinstance(node, NEURON_NODES):
-            cells[name] = Cell.of(node, (n_samples, *sizes[name]), rule)
+            cells[name] = Cell.of(node, (n_samples, *sizes[name]), rule, name)
         elif isinstance(node, nir.Delay):
             cells[name] = DelayLine.of(name, node, (n_samples, *sizes[name]), rule)
         elif isinstance(node, nir.Threshold):
@@ -169,11 +172,18 @@ def _order(graph: Graph, delays: Mapping[Edge, int]) -> list[str]:
         raise InvalidGraph(loop, "this loop takes no step", "Let a convention's recurrent_delay be 1 or more") from None
 
 
-def _starts(graph: Graph, functions: Mapping[str, Callable[[Array], Array]], sizes: Mapping[str, Shape]) -> dict[Edge, Array]:
-    """What the edges that close a loop carry in silence: the biases on the way from the last neurons."""
-    back = back_edges(graph)
-    if not back:
+def _starts(
+    graph: Graph,
+    functions: Mapping[str, Callable[[Array], Array]],
+    sizes: Mapping[str, Shape],
+    dtype: str,
+    delays: Mapping[Edge, int],
+) -> dict[Edge, Array]:
+    """What edges with a delay carry in silence, in `dtype`: the biases on the way from the last neurons."""
+    late = [edge for edge, steps in delays.items() if steps]
+    if not late:
         return {}
+    back = back_edges(graph)
     rest: dict[str, Array] = {}
     for name in topological_order(graph):
         ways = [rest[a] for a in predecessors(graph, name) if (a, name) not in back]
@@ -183,7 +193,7 @@ def _starts(graph: Graph, functions: Mapping[str, Callable[[Array], Array]], siz
             rest[name] = functions[name](np.sum(ways, axis=0) if quiet is None else quiet)
         else:
             rest[name] = np.zeros((1, *sizes[name]))
-    return {edge: rest[edge[0]] for edge in back}
+    return {edge: rest[edge[0]].astype(dtype) for edge in late}
 
 
 def _spiking(graph: Graph, name: str) -> bool:

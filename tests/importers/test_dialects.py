@@ -8,6 +8,7 @@ import nir
 import numpy as np
 import pytest
 
+from snnport.convention import Convention
 from snnport.errors import InvalidInput, UnknownName
 from snnport.graph import Graph, build, chain
 from snnport.importers.dialects import DIALECTS, check_choices, detect, settle
@@ -98,7 +99,7 @@ def test_a_written_reset_value_is_no_question() -> None:
 
 
 def test_long_time_constants_hint_at_steps() -> None:
-    (first, _) = settle(net(lif(20.0, 1.0)), None, None, None).ambiguous
+    (first, _) = settle(net(lif(20.0, 2.0)), None, None, None).ambiguous
     assert first == (
         "dt: no time step in the file; its time constants reach 20, so they may count steps (--dt 1);"
         " settle with --dt SECONDS or --dialect NAME"
@@ -119,8 +120,31 @@ def test_several_spikes_a_step_only_where_the_threshold_is_subtracted() -> None:
     assert hard is not None
     assert leaky is not None
     assert (soft.multi_spike, soft.v_min, soft.dt) == (True, -1.0, 1.0)
-    assert not hard.multi_spike
+    assert (hard.multi_spike, hard.comparison, hard.v_min) == (False, ">", None)
     assert leaky.v_min is None
+
+
+def test_time_constants_shorter_than_any_step_are_those_of_norse_1_1_0() -> None:
+    settled = settle(net(lif(1e-5, 1.0)), None, None, None)
+    assert (settled.name, [line[:5] for line in settled.ambiguous]) == ("norse-1.1.0", ["reset"])
+    assert "0.001" in settled.evidence[0]
+    told = settle(net(lif(1e-5, 1.0)), None, None, "zero").convention
+    assert told is not None
+    assert (told.dt, told.tau_unit) == (1e-3, 1e3)
+    assert settle(net(lif(1e-3, 1.0)), None, None, None).name == "nir"
+
+
+def test_who_writes_integrators_and_steps() -> None:
+    steps = net(lif([2.0, 5.0, 10.0], 1.0))
+    assert (detect(steps).name, detect(steps).certain) == ("sinabs", False)
+    hard = settle(steps, None, None, "zero")
+    assert (hard.name, [line[:2] for line in hard.ambiguous]) == ("nir", ["dt"])
+    soft = settle(steps, None, None, "subtract").convention
+    assert soft is not None
+    assert (soft.multi_spike, soft.dt) == (True, 1.0)
+    many = settle(net(integrate()), "sinabs", None, "zero").convention
+    assert many is not None
+    assert many.multi_spike
 
 
 def test_evidence_of_another_dialect_is_left_out() -> None:
@@ -173,12 +197,23 @@ def test_what_was_assumed_about_the_reset_is_said() -> None:
     assert not any("--reset-delay" in line for line in settle(graph, None, None, "zero", 1).evidence)
 
 
-def test_resets_in_two_places_have_no_one_rule() -> None:
-    mixed = settle(looped(lif(TAU, 1.0), lif(TAU, 1.0)), "snntorch", None, "zero", 1)
-    assert mixed.convention is None
-    assert mixed.ambiguous[0].startswith("dialect: snnTorch 1.0.0 resets some of these neurons before and some after")
-    both = net(lif([2.0, 5.0, 10.0], 1.0), cuba(1.0))
-    assert settle(both, "spyx", None, "subtract").convention is None
+def test_a_delay_that_is_not_told_is_the_one_to_take() -> None:
+    graph = net(lif(TAU, TAU / 1e-4))
+    assert "reset_delay=False" in settle(graph, None, None, None, None, 1).ambiguous[0]
+    settled = settle(graph, None, None, "subtract", None, 1)
+    assert settled.convention is not None
+    assert settled.convention.reset_when == "next_end"
+    assert any("--reset-delay 0" in line for line in settled.evidence)
+
+
+def test_resets_in_two_places_are_told_by_neuron() -> None:
+    mixed = settle(looped(lif(TAU, 1.0), lif(TAU, 1.0)), "snntorch", None, "zero", 1).convention
+    assert mixed is not None
+    assert (mixed.reset_when, mixed.reset_first) == ("next_end", ("n1",))
+    both = settle(net(lif([2.0, 5.0, 10.0], 1.0), cuba(1.0)), "spyx", None, "subtract").convention
+    assert both is not None
+    assert (both.reset_when, both.reset_first) == ("next_end", ("n1",))
+    assert Convention.from_json(both.to_json()) == both
 
 
 @pytest.mark.parametrize(("name", "delay"), [("norse", 1), ("sinabs", 0), ("spyx", 0)])
@@ -203,8 +238,9 @@ def test_neurons_that_a_dialect_does_not_speak_for() -> None:
 
 
 def test_a_bound_that_holds_for_some_of_the_neurons() -> None:
-    mixed = settle(net(integrate(), lif([2.0, 5.0, 10.0], 1.0)), "sinabs", None, "subtract")
-    assert mixed.ambiguous == ("dialect: sinabs 3.1.3 bounds the potential of IF alone, and the graph mixes IF, LIF",)
+    mixed = settle(net(integrate(), lif([2.0, 5.0, 10.0], 1.0)), "sinabs", None, "subtract").convention
+    assert mixed is not None
+    assert (mixed.v_min, mixed.unbounded) == (-1.0, ("n1",))
     floor = settle(net(lif(TAU, 1.0)), "nengo", 1e-3, None).convention
     assert floor is not None
     assert floor.v_min == 0.0
