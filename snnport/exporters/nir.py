@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import h5py
 import nir
 import numpy as np
 from nir import serialization
@@ -32,8 +33,8 @@ _KINDS = tuple(getattr(nir, kind) for kind in BUILDERS)
 _FULL = (*NEURON_NODES, nir.Threshold, nir.Delay, nir.Scale)
 
 
-def write_nir(graph: Graph, path: Path) -> None:
-    """Write `graph` to `path`, whole or not at all.
+def write_nir(graph: Graph, path: Path, without: tuple[str, ...] = ()) -> None:
+    """Write `graph` to `path`, whole or not at all; `without` the fields of neurons that an older nir does not know.
 
     Raises InvalidGraph if it holds nodes that NIR lacks, nodes that lead nowhere, or metadata that HDF5 cannot hold.
     """
@@ -53,7 +54,18 @@ def write_nir(graph: Graph, path: Path) -> None:
         serialization.write(buffer, Graph(nodes, edges, metadata, type_check=True))  # type: ignore[arg-type]
     except (ValueError, TypeError, AssertionError) as error:
         raise InvalidGraph(str(path), f"nir refuses the graph: {error}") from None
+    if without:
+        _remove(buffer, without)
     write_bytes(path, buffer.getvalue())
+
+
+def _remove(buffer: io.BytesIO, fields: tuple[str, ...]) -> None:
+    """The fields `fields` of all nodes taken out of the HDF5 file in `buffer`."""
+    with h5py.File(buffer, "r+") as file:
+        names: Any = file["node/nodes"]
+        for place in [f"node/nodes/{name}/{field}" for name in names for field in fields]:
+            if place in file:
+                del file[place]
 
 
 def _check(graph: Graph, path: Path) -> None:
