@@ -15,13 +15,20 @@ import numpy.typing as npt
 
 from snnport.errors import InvalidInput
 
+KINDS = ("consecutive", "late", "once", "even", "message", "change")
+NUMBERS = ("message", "change")
+"""Kinds that send numbers instead of spikes."""
+
 
 @dataclass(frozen=True)
 class CountEncoder:
     """A value x becomes the count n = clip(floor(x / step + 1/2), 0, levels); signed input becomes n(x) beside n(-x).
 
-    kind "consecutive": n spikes in the steps 0..n-1 (thermometer code). kind "even": n spikes spread over `levels` steps,
-    one at step t iff floor((t + 1) n / levels) > floor(t n / levels).
+    kind "consecutive": n spikes in the steps 0..n-1 (thermometer code). "late": n spikes in the last steps before `levels`.
+    "once": one spike in step levels - n, none for 0. "even": n spikes spread over `levels` steps, one at step t iff
+    floor((t + 1) n / levels) > floor(t n / levels). "message": n itself in step 0, as a payload; a signed one may be negative,
+    n = clip(floor(x / step + 1/2), -levels, levels), and no channel comes twice. "change": the same of the first frame of a
+    stream, and of each that follows by how much it differs from the one before.
     """
 
     kind: str
@@ -30,24 +37,42 @@ class CountEncoder:
     signed: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in ("consecutive", "even"):
-            raise InvalidInput("encoder", f"there is no kind '{self.kind}'", "Known: consecutive, even")
+        if self.kind not in KINDS:
+            raise InvalidInput("encoder", f"there is no kind '{self.kind}'", f"Known: {', '.join(KINDS)}")
         if not (self.step > 0 and np.isfinite(self.step) and self.levels >= 1):
             raise InvalidInput("encoder", f"step {self.step} and levels {self.levels} must be positive")
+
+    @property
+    def doubles(self) -> bool:
+        """Whether x enters beside -x, in channels of its own."""
+        return self.signed and self.kind not in NUMBERS
+
+    @property
+    def most_in_a_step(self) -> int:
+        """The most spikes of a neuron in one step, or its largest |payload|."""
+        return self.levels if self.kind in NUMBERS else 1
 
     def counts(self, x: npt.ArrayLike) -> npt.NDArray[np.int32]:
         """Counts (n_samples, channels, ...) of samples x (n_samples, channels, ...); a signed encoder doubles the channels."""
         values = np.asarray(x, np.float64)
-        parts = [values, -values] if self.signed else [values]
-        counts = [np.clip(np.floor(part / self.step + 0.5), 0, self.levels).astype(np.int32) for part in parts]
+        parts = [values, -values] if self.doubles else [values]
+        least = -self.levels if self.signed and not self.doubles else 0
+        counts = [np.clip(np.floor(part / self.step + 0.5), least, self.levels).astype(np.int32) for part in parts]
         return np.concatenate(counts, axis=1)
 
-    def raster(self, counts: npt.NDArray[np.integer], n_steps: int) -> npt.NDArray[np.uint8]:
-        """Spikes (n_samples, n_steps, n_neurons) of counts (n_samples, ...)."""
+    def raster(self, counts: npt.NDArray[np.integer], n_steps: int) -> npt.NDArray[np.integer]:
+        """Spikes, or payloads, (n_samples, n_steps, n_neurons) of counts (n_samples, ...)."""
         n = counts.reshape(len(counts), 1, -1).astype(np.int64)
         t = np.arange(n_steps, dtype=np.int64)[None, :, None]
+        if self.kind in NUMBERS:
+            first: npt.NDArray[np.integer] = np.where(t == 0, n, 0).astype(np.int32)
+            return first
         if self.kind == "consecutive":
             return (n > t).astype(np.uint8)
+        if self.kind == "late":
+            return ((t >= self.levels - n) & (t < self.levels)).astype(np.uint8)
+        if self.kind == "once":
+            return np.asarray((t == self.levels - n) & (n > 0), np.uint8)
         fires = ((t + 1) * n) // self.levels > (t * n) // self.levels
         return fires.astype(np.uint8)
 

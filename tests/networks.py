@@ -142,3 +142,41 @@ NETWORKS: dict[str, Callable[[np.random.Generator], Graph]] = {
     "uneven": uneven,
     "spiking_output": spiking_output,
 }
+
+
+def random_network(rng: np.random.Generator, depth: int, max_pools: bool = True) -> Graph:
+    """Up to `depth` weighted layers: convolutions (strided, grouped, 1x1), batch norm, residual adds, poolings, a dense end."""
+    shape = (int(rng.integers(1, 3)), *(int(n) for n in rng.integers(4, 8, 2)))
+    nodes: dict[str, nir.NIRNode] = {"input": input_node(shape)}
+    edges: list[tuple[str, str]] = []
+    last, earlier = "input", list[tuple[str, tuple[int, int, int]]]()
+    for i in range(depth - 1):
+        size = min(shape[1:])
+        k = 3 if size >= 3 and rng.random() < 0.7 else 1
+        stride = 2 if size >= 4 and rng.random() < 0.2 else 1
+        groups = int(rng.choice([g for g in (1, 2, 3) if shape[0] % g == 0]))
+        out = groups * int(rng.integers(1, 4))
+        before, shape = shape, (out, *((n + 2 * (k // 2) - k) // stride + 1 for n in shape[1:]))
+        nodes[f"c{i}"] = conv(rng, before, out, k, stride, k // 2, groups)
+        ways, end = [(last, f"c{i}")], f"c{i}"
+        if rng.random() < 0.5:
+            nodes[f"n{i}"] = norm(rng, out)
+            ways, end = [*ways, (end, f"n{i}")], f"n{i}"
+        nodes[f"r{i}"] = ReLU()
+        edges += [*ways, (end, f"r{i}")]
+        alike = [name for name, other in earlier if other == shape]
+        if alike and rng.random() < 0.5:
+            edges.append((str(rng.choice(alike)), f"r{i}"))
+        elif before[1:] == shape[1:] and last != "input" and rng.random() < 0.3:
+            nodes[f"s{i}"] = conv(rng, before, out, 1, 1, 0)
+            edges += [(last, f"s{i}"), (f"s{i}", f"r{i}")]
+        last = f"r{i}"
+        earlier.append((last, shape))
+        if min(shape[1:]) >= 4 and rng.random() < 0.3:
+            nodes[f"p{i}"] = max_pool() if max_pools and rng.random() < 0.6 else avg_pool()
+            edges.append((last, f"p{i}"))
+            last, shape = f"p{i}", (shape[0], shape[1] // 2, shape[2] // 2)
+            if isinstance(nodes[last], MaxPool2d):
+                earlier.append((last, shape))
+    nodes |= {"flat": flatten_node(shape), "d": dense(rng, int(np.prod(shape)), 3), "output": output_node()}
+    return build(nodes, [*edges, (last, "flat"), ("flat", "d"), ("d", "output")])

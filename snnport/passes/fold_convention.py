@@ -25,16 +25,17 @@ KEPT = ("name", "dt", "decay", "reset", "comparison", "multi_spike", "recurrent_
 """Rules that lowering reads."""
 
 
-def folded(graph: Graph, spelling: str) -> Graph:
+def folded(graph: Graph, spelling: str, without: tuple[str, ...] = ()) -> Graph:
     """`graph` with its convention folded into its neurons; `graph` itself if there is nothing to fold.
 
-    Raises PassFailed, in the name of the pass `spelling`, for a rule of time that a lowered program does not keep.
+    without: rules that the caller drops, and says so. Raises PassFailed, in the name of the pass `spelling`, for another rule
+    of time that a lowered program does not keep.
     """
     rule = convention_of(graph.metadata)
     plain = Convention(**{key: getattr(rule, key) for key in KEPT})
     if rule == plain:
         return graph
-    _check(graph, rule, spelling)
+    _check(graph, rule, spelling, without)
     sizes = shapes(graph)
     nodes = {name: _folded(node, sizes[name], rule) for name, node in graph.nodes.items()}
     header = json.loads(graph.metadata.get("snnport", "{}"))
@@ -42,11 +43,13 @@ def folded(graph: Graph, spelling: str) -> Graph:
     return build(nodes, graph.edges, {**graph.metadata, "snnport": json.dumps(header)})
 
 
-def _check(graph: Graph, rule: Convention, spelling: str) -> None:
+def _check(graph: Graph, rule: Convention, spelling: str, without: tuple[str, ...]) -> None:
     where = f"{spelling}: convention '{rule.name}'"
     kinds = {type(node) for node in graph.nodes.values()}
     waiting = {
         "reset": rule.reset == "none" and any(hasattr(node, "v_threshold") for node in graph.nodes.values()),
+        "unbounded": bool(rule.unbounded),
+        "start": rule.start == "reset" and any(_starts_away(node) for node in graph.nodes.values()),
         "reset_when": rule.reset_when in ("next_end", "carried"),
         "spike_delay": rule.spike_delay > 0,
         "synapse_delay": rule.synapse_delay > 0,
@@ -54,7 +57,7 @@ def _check(graph: Graph, rule: Convention, spelling: str) -> None:
         "loop_start": rule.loop_start == "nothing" and _biased_loop(graph),
         "dtype": rule.dtype == "lava-fixed",
     }
-    lost = [f"{key} = {getattr(rule, key)}" for key, is_there in waiting.items() if is_there]
+    lost = [f"{key} = {getattr(rule, key)}" for key, is_there in waiting.items() if is_there and key not in without]
     if lost:
         what = f"lowered programs do not keep {', '.join(lost)}"
         raise PassFailed(where, what, "Run it with --engine reference; --dialect nir reads it without them")
@@ -63,6 +66,11 @@ def _check(graph: Graph, rule: Convention, spelling: str) -> None:
 def _biased_loop(graph: Graph) -> bool:
     """Whether a node with a bias closes a loop or stands before one that does."""
     return any(np.any(getattr(graph.nodes[a], "bias", 0.0)) for a, _ in back_edges(graph))
+
+
+def _starts_away(node: nir.NIRNode) -> bool:
+    """Whether the reset of a neuron is not its leak."""
+    return bool(np.any(getattr(node, "v_reset", 0.0) != np.asarray(getattr(node, "v_leak", 0.0))))
 
 
 def _folded(node: nir.NIRNode, shape: Shape, rule: Convention) -> nir.NIRNode:

@@ -46,12 +46,14 @@ class QuantizeActivations(Pass):
 
     correction: "on" also moves each bias so that the mean pre-activation of every channel is the float network's, "off"
     does not, "auto" takes what agrees with the float network on more samples (then: with the smaller squared error).
+    input_kind: of the encoder; "message" takes signed input as it is, where others need its channels twice.
     """
 
     name: ClassVar[str] = "quantize-activations"
     levels: int = 16
     input_levels: int = 16
     correction: str = "auto"
+    input_kind: str = "consecutive"
 
     def requires(self, graph: Graph) -> None:
         """The options are possible."""
@@ -63,9 +65,10 @@ class QuantizeActivations(Pass):
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         """The graph with counting rectifiers; metadata "snnport" holds the encoder."""
         x = ctx.samples(self.spelling)
-        signed = shapes(graph)[the_input(graph)][0] == 2 * x.shape[1]
+        twice = shapes(graph)[the_input(graph)][0] == 2 * x.shape[1]
+        signed = bool(x.min(initial=0) < 0) if self.input_kind == "message" else twice
         values = np.abs(x) if signed else np.maximum(x, 0.0)
-        encoder = CountEncoder("consecutive", best_step(values, values, self.input_levels), self.input_levels, signed)
+        encoder = CountEncoder(self.input_kind, best_step(values, values, self.input_levels), self.input_levels, signed)
         wanted = {"on": (True,), "off": (False,), "auto": (False, True)}[self.correction]
         tried = [_quantised(graph, x, encoder, self.levels, correct) for correct in wanted]
         best = max(range(len(tried)), key=lambda i: (tried[i][1], -tried[i][2]))
@@ -107,8 +110,8 @@ def _quantised(graph: Graph, x: Array, encoder: CountEncoder, levels: int, corre
     for name, spent in _with_spent(graph):
         node = graph.nodes[name]
         if isinstance(node, nir.Input):
-            both = np.concatenate([x, -x], axis=1) if encoder.signed else x
-            exact[name] = np.asarray(np.maximum(both, 0.0), np.float64)
+            both = np.concatenate([x, -x], axis=1) if encoder.doubles else x
+            exact[name] = np.asarray(both if encoder.signed and not encoder.doubles else np.maximum(both, 0.0), np.float64)
             rounded[name] = np.asarray(encoder.counts(x) * encoder.step, np.float64)
             continue
         f, q = (_fan_in(graph, name, values) for values in (exact, rounded))
@@ -120,7 +123,8 @@ def _quantised(graph: Graph, x: Array, encoder: CountEncoder, levels: int, corre
                 q = q + shift.reshape(-1, *[1] * (q.ndim - 2))
         if isinstance(node, ReLU):
             step = _step_for(graph, name, node, f, q, levels)
-            changed[name] = QuantReLU(step, levels, step)
+            bound = {} if np.isinf(node.maximum) else {"maximum": node.maximum}
+            changed[name] = QuantReLU(step, levels, step, metadata=bound)
             q = applied(name, changed[name], q)
             exact[name], rounded[name] = np.clip(f, 0, node.maximum), q
         else:

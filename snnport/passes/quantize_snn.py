@@ -12,10 +12,10 @@ the potential: the resistance, the synapse's w_in and the decay's factor are mul
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import nir
 import numpy as np
@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from snnport.convention import Convention, coding_of, convention_of
 from snnport.errors import PassFailed
+from snnport.fixed import IntArray
 from snnport.graph import Graph, names_of, shapes, with_node_on_edge, with_nodes
 from snnport.ledger import Entry
 from snnport.nodes import ANN_NODES, NEURON_NODES, Real, Shape
@@ -33,6 +34,9 @@ from snnport.quant import codes_of, round_half_even
 
 CANDIDATES = 64
 """Thresholds tried for one population."""
+Charged: TypeAlias = Mapping[str, tuple[Real, Real | None]]
+"""Weighted node -> its weights and its bias (None for none), as what they add to the potential."""
+Write: TypeAlias = Callable[[nir.NIRNode, Real, Real | None], tuple[nir.NIRNode, str]]
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,11 @@ class QuantizeSnn(Pass):
             layers = dict.fromkeys(p.weighted for p in paths if p.target == target and p.weighted is not None)
             gains = np.broadcast_to(gain(node, convention), sizes[target])
             charged = {name: _charged(self.spelling, name, graph.nodes[name], gains) for name in layers}
-            q = self.scale if self.scale is not None else self._fitted(node, charged)
+            q, write = self.written(node, charged)
             for name, (weight, bias) in charged.items():
-                changed[name] = _coded(graph.nodes[name], weight, bias, q, self.bits)
+                changed[name], why = write(graph.nodes[name], weight, bias)
                 zeroed[name] = int(np.count_nonzero(weight) - np.count_nonzero(_weight(changed[name])))
-                kind = type(graph.nodes[name]).__name__
-                ctx.note(Entry(name, kind, "became", (name,), f"{self.bits}-bit codes, scale {q:.6g}", self.spelling))
+                ctx.note(Entry(name, type(graph.nodes[name]).__name__, "became", (name,), why, self.spelling))
             changed[target] = _on_codes(node, sizes[target], q, convention)
             scales[target] = q
         ctx.find(self.spelling, scales=scales, deaf=_deaf(changed), zeroed_weights=zeroed)
@@ -101,16 +104,25 @@ class QuantizeSnn(Pass):
 
     def ensures(self, before: Graph, after: Graph, ctx: Context) -> None:
         """Every weight is a whole number of at most `bits` bits of its scale."""
-        top = (1 << (self.bits - 1)) - 1
         for name, node in after.nodes.items():
             if "bits" in node.metadata:
                 weight = node.scale if isinstance(node, nir.Scale) else getattr(node, "weight", 0.0)
                 worst = int(np.abs(codes_of(weight, float(node.metadata["scale"]), name)).max(initial=0))
-                if worst > top:
-                    what = f"its codes reach {worst}, {self.bits} bits hold {top}"
+                bits = int(node.metadata["bits"])
+                if worst > (1 << (bits - 1)) - 1:
+                    what = f"its codes reach {worst}, {bits} bits hold {(1 << (bits - 1)) - 1}"
                     raise PassFailed(f"{self.spelling}: {name}", what, "Use a larger scale or more bits")
 
-    def _fitted(self, node: Any, charged: Mapping[str, tuple[Real, Real | None]]) -> float:
+    def written(self, node: Any, charged: Charged) -> tuple[float, Write]:
+        """The real value of one code for neuron `node`, and what writes a weighted node's weights and bias in it."""
+        q = self.scale if self.scale is not None else self.fitted(node, charged)
+
+        def write(old: nir.NIRNode, weight: Real, bias: Real | None) -> tuple[nir.NIRNode, str]:
+            return coded(old, round_half_even(weight / q), bias, q, self.bits), f"{self.bits}-bit codes, scale {q:.6g}"
+
+        return q, write
+
+    def fitted(self, node: Any, charged: Charged) -> float:
         """The smallest q with which everything fits its width; 1 where all is 0."""
         parts = [(_peak([weight for weight, _ in charged.values()]), (1 << (self.bits - 1)) - 1)]
         # One less than the width holds: firing on v > theta is written as firing on v >= theta + 1.
@@ -199,9 +211,10 @@ def _charged(spelling: str, name: str, node: Any, gains: Real) -> tuple[Real, Re
     return weight * factor.reshape(-1, *[1] * (weight.ndim - 1)), scaled
 
 
-def _coded(node: Any, weight: Real, bias: Real | None, q: float, bits: int) -> nir.NIRNode:
+def coded(node: Any, codes: IntArray, bias: Real | None, q: float, bits: int) -> nir.NIRNode:
+    """The weighted node `node` with `codes` as its weights and its bias rounded to codes, each worth q."""
     new: Any = copy(node)
-    setattr(new, "scale" if isinstance(node, nir.Scale) else "weight", round_half_even(weight / q) * q)
+    setattr(new, "scale" if isinstance(node, nir.Scale) else "weight", codes * q)
     if bias is not None:
         new.bias = round_half_even(bias / q) * q
     new.metadata = {**node.metadata, "scale": q, "bits": bits}

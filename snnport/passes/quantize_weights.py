@@ -3,6 +3,7 @@
 For a rectifier with step s_out and incoming weights W_k on sources of unit s_k (the real value of one count):
     theta = the largest even integer with theta <= (2^(bits-1) - 1) * s_out / max_k(max|W_k| * s_k),  q = s_out / theta,
     W_int = rint(W_k * s_k / q),  b_int = rint(b / q).
+Where align-steps has chosen a power of two, 2^shift, that is theta.
 From then on weights take counts: the graph computes q times its integers.
 """
 
@@ -44,18 +45,20 @@ class QuantizeWeights(Pass):
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         """The graph on counts, with metadata scale and bits on weighted nodes and theta on rectifiers."""
-        units = _units(graph)
+        units = real_units(graph)
         top = (1 << (self.bits - 1)) - 1
         changed: dict[str, nir.NIRNode] = {}
         thetas: dict[str, int] = {}
         zeroed: dict[str, int] = {}
         for target in names_of(graph, QuantReLU, nir.Output):
-            layers = _layers_into(graph, target)
-            peak = max((float(np.abs(_weight(graph.nodes[n])).max(initial=0.0)) * units[n] for n in layers), default=0.0)
+            layers = layers_into(graph, target)
+            peak = max((float(np.abs(weights_of(graph.nodes[n])).max(initial=0.0)) * units[n] for n in layers), default=0.0)
             node = graph.nodes[target]
             if isinstance(node, QuantReLU):
                 theta = 2 * int(top * node.step / peak / 2) if peak else 2 * top
-                if theta < 2:
+                if "shift" in node.metadata:
+                    theta = 1 << int(node.metadata["shift"])
+                elif theta < 2:
                     raise PassFailed(
                         f"{self.spelling}: {target}",
                         f"its threshold is {node.step / peak:.3g} of its largest weight, {self.bits} bits need 2/{top}",
@@ -63,13 +66,14 @@ class QuantizeWeights(Pass):
                     )
                 scale = node.step / theta
                 thetas[target] = theta
-                changed[target] = QuantReLU(node.step, node.levels, 1.0, metadata={"theta": theta, "scale": scale})
+                kept = {**node.metadata, "theta": theta, "scale": scale}
+                changed[target] = QuantReLU(node.step, node.levels, 1.0, metadata=kept)
             else:
                 scale = peak / top if peak else 1.0
             for layer in layers:
                 changed[layer] = _on_codes(graph.nodes[layer], units[layer], scale, self.bits)
-                weight = _weight(graph.nodes[layer])
-                zeroed[layer] = int(np.count_nonzero(weight) - np.count_nonzero(_weight(changed[layer])))
+                weight = weights_of(graph.nodes[layer])
+                zeroed[layer] = int(np.count_nonzero(weight) - np.count_nonzero(weights_of(changed[layer])))
                 why = f"{self.bits}-bit codes, scale {scale:.6g}"
                 ctx.note(Entry(layer, type(node).__name__, "became", (layer,), why, self.spelling))
         coarse = {name: theta for name, theta in thetas.items() if theta < COARSE_THETA}
@@ -78,22 +82,23 @@ class QuantizeWeights(Pass):
 
     def ensures(self, before: Graph, after: Graph, ctx: Context) -> None:
         """Every code fits its bits and comes back from its real value, and no weight moved by more than half a code."""
-        units = _units(before)
+        units = real_units(before)
         for name in names_of(after, *WEIGHTED_NODES):
             scale = float(after.nodes[name].metadata["scale"])
-            QTensor(codes_of(_weight(after.nodes[name]), scale, name, tolerance=1e-6), scale, self.bits)
-            moved = np.abs(_weight(before.nodes[name]) * units[name] - _weight(after.nodes[name])).max(initial=0.0) / scale
+            QTensor(codes_of(weights_of(after.nodes[name]), scale, name, tolerance=1e-6), scale, self.bits)
+            change = weights_of(before.nodes[name]) * units[name] - weights_of(after.nodes[name])
+            moved = np.abs(change).max(initial=0.0) / scale
             if not moved <= 0.5 + 1e-6:
                 raise PassFailed(f"{self.spelling}: {name}", f"a weight moved by {moved:.3g} codes, the bound is 1/2")
 
 
 def output_scale(graph: Graph) -> float:
     """The real value of one unit of the integer output."""
-    layers = [name for output in names_of(graph, nir.Output) for name in _layers_into(graph, output)]
+    layers = [name for output in names_of(graph, nir.Output) for name in layers_into(graph, output)]
     return float(graph.nodes[layers[0]].metadata["scale"]) if layers else 1.0
 
 
-def _units(graph: Graph) -> dict[str, float]:
+def real_units(graph: Graph) -> dict[str, float]:
     """The real value of one count that enters or leaves each node, carried along linear nodes and max pooling."""
     encoder = CountEncoder.from_json(json.loads(graph.metadata["snnport"])["encoder"])
     units = {the_input(graph): encoder.step}
@@ -106,7 +111,8 @@ def _units(graph: Graph) -> dict[str, float]:
     return units
 
 
-def _layers_into(graph: Graph, target: str) -> list[str]:
+def layers_into(graph: Graph, target: str) -> list[str]:
+    """The weighted nodes whose sums arrive at `target`."""
     layers = []
     for source in predecessors(graph, target):
         while isinstance(graph.nodes[source], nir.Flatten):
@@ -116,13 +122,14 @@ def _layers_into(graph: Graph, target: str) -> list[str]:
     return layers
 
 
-def _weight(node: Any) -> np.ndarray[Any, Any]:
+def weights_of(node: Any) -> np.ndarray[Any, Any]:
+    """The weights of a weighted node, whatever its field is called."""
     return np.asarray(node.scale if isinstance(node, nir.Scale) else node.weight, np.float64)
 
 
 def _on_codes(node: nir.NIRNode, unit: float, scale: float, bits: int) -> nir.NIRNode:
     new: Any = copy(node)
-    codes = round_half_even(_weight(node) * unit / scale)
+    codes = round_half_even(weights_of(node) * unit / scale)
     setattr(new, "scale" if isinstance(node, nir.Scale) else "weight", codes * scale)
     if getattr(node, "bias", None) is not None:
         new.bias = round_half_even(np.asarray(new.bias, np.float64) / scale) * scale

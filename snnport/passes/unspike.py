@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import nir
-import numpy as np
-import numpy.typing as npt
 
 from snnport.errors import InvalidGraph
-from snnport.graph import Graph, build, predecessors, without_node
-from snnport.nodes import MaxPool2d, QuantReLU, pair
+from snnport.graph import Graph, build, names_of, predecessors, without_node
+from snnport.nodes import MaxPool2d, QuantReLU, max_windows
 
 
 def quantised_ann(graph: Graph) -> Graph:
@@ -30,7 +28,7 @@ def quantised_ann(graph: Graph) -> Graph:
     ann = build(nodes, graph.edges, graph.metadata)
     for name in relays:
         ann = _with_max_pooling(ann, name)
-    for name in readouts:
+    for name in (*readouts, *names_of(graph, nir.Delay)):
         ann = without_node(ann, name)
     return ann
 
@@ -44,30 +42,15 @@ def _rectifier(name: str, node: nir.IF) -> QuantReLU:
     return QuantReLU(theta * scale, levels, 1.0, metadata={"theta": theta, "scale": scale})
 
 
+def max_pool_of(graph: Graph, relay: str) -> MaxPool2d:
+    """The max pooling that a relay and the sum of its windows, the node before it, stand for."""
+    node: Any = graph.nodes[predecessors(graph, relay)[0]]
+    return max_windows(node)
+
+
 def _with_max_pooling(graph: Graph, name: str) -> Graph:
-    window = predecessors(graph, name)[0]
-    node: Any = graph.nodes[window]
-    if isinstance(node, nir.SumPool2d):
-        height, width = pair(node.padding)
-        pool = MaxPool2d(pair(node.kernel_size), pair(node.stride), (height, width, height, width))
-    else:
-        pool = _pool_of_ones(node)
+    window, pool = predecessors(graph, name)[0], max_pool_of(graph, name)
     nodes = {key: pool if key == name else value for key, value in graph.nodes.items() if key != window}
     source = predecessors(graph, window)[0]
     edges = [(source if a == window else a, b) for a, b in graph.edges if b != window]
     return build(nodes, edges, graph.metadata)
-
-
-def _pool_of_ones(node: nir.Conv2d) -> MaxPool2d:
-    """The window whose zero-extended kernel of ones `node` is."""
-    used: npt.NDArray[np.bool_] = np.any(node.weight != 0, axis=(0, 1))
-    rows, columns = np.flatnonzero(used.any(axis=1)), np.flatnonzero(used.any(axis=0))
-    height, width = pair(node.padding)
-    padding = (
-        height - int(rows[0]),
-        width - int(columns[0]),
-        height - (len(used) - 1 - int(rows[-1])),
-        width - (used.shape[1] - 1 - int(columns[-1])),
-    )
-    kernel = (int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1)
-    return MaxPool2d(kernel, pair(node.stride), padding)

@@ -3,50 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import nir
 import numpy as np
-import numpy.typing as npt
 
-from snnport.convention import Coding, Window
-from snnport.graph import Graph, predecessors
+from snnport.convention import Coding
+from snnport.errors import InvalidGraph
+from snnport.graph import Graph, names_of, predecessors
 from snnport.nodes import NEURON_NODES, Shape
+from snnport.reference.ann import node_function
+from snnport.reference.codes.base import Array, CodedCell, Setup
+from snnport.reference.codes.delay import delay_cell
+from snnport.reference.codes.gate import gate_cell
+from snnport.reference.codes.graded import graded_cell, maxima
+from snnport.reference.codes.ramp import ramp_cell
+from snnport.reference.codes.rate import rate_cell
+from snnport.reference.codes.sigma_delta import RunningMax, sigma_delta_cell
+from snnport.reference.codes.ttfs import ttfs_cell
 
-Array = npt.NDArray[Any]
+CELLS: Mapping[str, Callable[[Setup], CodedCell]] = {
+    "gate": gate_cell,
+    "rate": rate_cell,
+    "ramp": ramp_cell,
+    "ttfs": ttfs_cell,
+    "delay": delay_cell,
+    "graded": graded_cell,
+    "sigma-delta": sigma_delta_cell,
+}
+"""The cell of a neuron, by the name of the code."""
+MESSAGES = ("graded", "sigma-delta")
+"""Codes whose counts travel in one piece: a max pooling sees counts, not spikes."""
 
 
-@dataclass
-class CodedCell:
-    """The state of one neuron node, and its step."""
+def coded_cell(setup: Setup) -> CodedCell:
+    """The cell of one neuron node. Raises InvalidGraph if there is no such code."""
+    code = setup.coding.code
+    if code not in CELLS:
+        raise InvalidGraph("metadata 'snnport'", f"there is no code '{code}'", f"Known: {', '.join(CELLS)}")
+    return CELLS[code](setup)
 
-    v: Array
-    window: Window
-    bias: Array
-    theta: float
-    period: int
 
-    @classmethod
-    def of(cls, node: Any, shape: Shape, coding: Coding, name: str, bias: Array) -> CodedCell:
-        """The cell before the first step; `bias` is what enters it while nothing fires."""
-        window = coding.windows[name]
-        theta = float(node.metadata.get("theta", 0))
-        start = 0.0 if window.role in ("relay", "readout") else theta // 2
-        period = int(coding.encoder["levels"]) if coding.code == "rate" else 0
-        return cls(np.zeros(shape) + start, window, bias, theta, period)
-
-    def advance(self, arriving: Array, step: int) -> Array:
-        """Take in what arrives in this step; returns spikes, zeros for a readout."""
-        window = self.window
-        biased = step % self.period == 0 if self.period else step == 0
-        self.v = self.v + arriving - (0.0 if biased else self.bias)
-        closed = window.role == "gated" and not window.open <= step < window.open + window.levels
-        if window.role == "readout" or closed:
-            return np.zeros_like(self.v)
-        fired = (self.v >= self.theta).astype(np.float64)
-        self.v = self.v * (1 - fired) if window.role == "relay" else self.v - fired * self.theta
-        return fired
+def coded_functions(graph: Graph, coding: Coding) -> dict[str, Callable[[Array], Array]]:
+    """What every node without a state does to integers; a Delay, whose line is its state, passes them on."""
+    found = {name: node_function(name, node, integers=True) for name, node in graph.nodes.items()}
+    found |= {name: lambda x: x for name in names_of(graph, nir.Delay)}
+    if coding.code not in MESSAGES:
+        return found
+    pools = maxima(graph)
+    return {**found, **(pools if coding.code == "graded" else {name: RunningMax(pool) for name, pool in pools.items()})}
 
 
 def bias_into(graph: Graph, name: str, functions: Mapping[str, Callable[[Array], Array]], sizes: Mapping[str, Shape]) -> Array:

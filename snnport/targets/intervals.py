@@ -8,7 +8,9 @@ fixed number of steps can be inhibited for ever). An input population sends at m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -26,18 +28,23 @@ NEVER_FIRES = (1 << 17) - 1
 LIF_UNIT = 64
 """Loihi counts currents and potentials in 1/64 of a weight code (lava-nc 0.10.0, lif/models.py: shift by 6)."""
 
+WINDOWED = ("gate", "ramp", "delay", "ttfs")
+"""Codes whose neurons fire in their window alone: in each of its steps at most, or once in all (ttfs)."""
+
 
 @dataclass(frozen=True)
 class Bounds:
     """step: least and greatest sum of arrivals in one step, in codes. v: least and greatest potential after arrivals.
 
-    spikes_a_step, spikes_a_sample: the most that one neuron sends. None where there is no bound.
+    spikes_a_step, spikes_a_sample: the most that one neuron sends. None where there is no bound. u: least and greatest current
+    of a neuron whose current stays, None for all others.
     """
 
     step: tuple[int, int]
     v: tuple[int | None, int | None]
     spikes_a_step: int | None
     spikes_a_sample: int | None
+    u: tuple[int, int] | None = None
 
 
 def charge(projection: Projection) -> tuple[Sums, Sums]:
@@ -73,15 +80,17 @@ def charges(projections: tuple[Projection, ...], limits: Mapping[str, int], size
     return low, high
 
 
-def analyse(program: Program) -> dict[str, Bounds]:
-    """Bounds of every population, by name."""
+@lru_cache(maxsize=1)
+def analyse(program: Program) -> Mapping[str, Bounds]:
+    """Bounds of every population, by name. Several rules ask for those of one program, one after the other."""
     found: dict[str, Bounds] = {}
     for population in _in_order(program):
         sources = {p.source for p in program.into(population.name)}
         a_step = {name: found[name].spikes_a_step if name in found else _most(program.population(name)) for name in sources}
-        a_sample = {name: found[name].spikes_a_sample if name in found else None for name in sources}
+        known = {name: found[name].spikes_a_sample for name in sources if name in found}
+        a_sample = {name: known[name] if name in known else _sample_limit(program, name, None) for name in sources}
         found[population.name] = _bounds(program, population, a_step, a_sample)
-    return {population.name: found[population.name] for population in program.populations}
+    return MappingProxyType({population.name: found[population.name] for population in program.populations})
 
 
 def _in_order(program: Program) -> list[Population]:
@@ -114,25 +123,61 @@ def _bounds(
     if family == "generator":
         index = population.neuron["index"]
         return Bounds((0, 0), (0, 0), 1, int(np.bincount(index).max(initial=0)) if index.size else 0)
-    into = program.into(population.name)
-    step = _total(into, a_step, population.size)
+    step = _total(program, population, a_step, whole=False)
     if step is None:
         return Bounds((0, 0), (None, None), _most(population), None)
+    if program.meta.get("code") == "ttfs" and _keeps_current(population):
+        return once_bounds(program, population, step)
+    sample = _total(program, population, a_sample, whole=True)
     if family == "cuba":
-        return _cuba(population, step)
-    return _integrating(program, population, step, _total(into, a_sample, population.size))
+        return replace(_cuba(population, step, sample), spikes_a_sample=_sample_limit(program, population.name, 1))
+    return _integrating(program, population, step, sample)
 
 
-def _total(into: tuple[Projection, ...], limits: Mapping[str, int | None], size: int) -> tuple[Sums, Sums] | None:
+def _total(
+    program: Program, population: Population, limits: Mapping[str, int | None], *, whole: bool
+) -> tuple[Sums, Sums] | None:
+    """Least and greatest arrivals from sources with these limits, in one step or in a `whole` sample; None without a bound."""
     known = {name: limit for name, limit in limits.items() if limit is not None}
-    return charges(into, known, size) if len(known) == len(limits) else None
+    if len(known) < len(limits):
+        return None
+    into = program.into(population.name)
+    fixed = [p for p in into if _is_fixed(program, p)]
+    low, high = charges(tuple(p for p in into if p not in fixed), known, population.size)
+    for projection in fixed:
+        pulses = generated(program, projection)
+        if whole:
+            low, high = low + np.minimum(pulses, 0).sum(axis=0), high + np.maximum(pulses, 0).sum(axis=0)
+        else:
+            low, high = low + pulses.min(axis=0, initial=0), high + pulses.max(axis=0, initial=0)
+    return low, high
+
+
+def _is_fixed(program: Program, projection: Projection) -> bool:
+    """Whether it is known what the projection brings in each step: that of a generator of plain spikes."""
+    source = program.population(projection.source).neuron
+    return source.family == "generator" and "value" not in source.params and isinstance(projection.synapse, Dense)
+
+
+def generated(program: Program, projection: Projection) -> Sums:
+    """What a generator brings through a dense projection, step by step: int64 (steps in which it spikes, n targets)."""
+    neuron = program.population(projection.source).neuron
+    time, index = (np.atleast_1d(neuron[key]).astype(np.int64) for key in ("time", "index"))
+    codes = projection.synapse.codes.astype(np.int64) << projection.exponent
+    steps, place = np.unique(time, return_inverse=True)
+    sums = np.zeros((len(steps), len(codes)), np.int64)
+    np.add.at(sums, place, codes[:, index].T)
+    return sums
 
 
 def _sample_limit(program: Program, name: str, most: int | None) -> int | None:
-    """The most spikes a neuron sends in a sample: its window's levels where one is set, else one in each step."""
+    """The most spikes a neuron sends in a sample: as many as its code says where it has a window, else one in each step."""
     windows = program.meta.get("windows") or {}
-    if program.meta.get("code") == "gate" and name in windows:
-        return 0 if windows[name]["role"] == "readout" else int(windows[name]["levels"])
+    code = program.meta.get("code")
+    if code in WINDOWED and name in windows:
+        if windows[name]["role"] == "readout":
+            return 0
+        return 1 if code == "ttfs" else int(windows[name]["levels"])
     return None if most is None or not program.n_steps else most * program.n_steps
 
 
@@ -171,6 +216,41 @@ def _integrating(program: Program, population: Population, step: tuple[Sums, Sum
     return Bounds(bounds, (low, high), spikes, per_sample)
 
 
+def _keeps_current(population: Population) -> bool:
+    family = population.neuron.family
+    return family == "slope" or (family == "cuba" and int(population.neuron["du"].max()) == -1)
+
+
+def once_bounds(program: Program, population: Population, step: tuple[Sums, Sums]) -> Bounds:
+    """The ttfs code, where every current is ended: a source adds between 0 and its levels times its weight.
+
+    Until the window opens a neuron is below its threshold; there it gets the opening pulse, and then a threshold a step.
+    """
+    windows, unit = program.meta["windows"], LIF_UNIT if population.neuron.family == "cuba" else 1
+    window = windows[population.name]
+    into = [p for p in program.into(population.name) if p.source in windows and p.source != population.name]
+    low, high = charges(tuple(into), {name: int(w["levels"]) for name, w in windows.items()}, population.size)
+    pulses = [generated(program, p) for p in program.into(population.name) if _is_fixed(program, p)]
+    least = sum((p.min(axis=0, initial=0) for p in pulses), np.zeros(population.size, np.int64))
+    most = sum((p.max(axis=0, initial=0) for p in pulses), np.zeros(population.size, np.int64))
+    start = _parameter(population, "v_init", 0)
+    currents = int((step[0]).min()) * unit, int((step[1]).max()) * unit
+    if window["role"] == "readout":
+        bottom, top = start + least + low, start + most + high
+        return Bounds(_least_and_most(step), (int(bottom.min()) * unit, int(top.max()) * unit), 0, 0, currents)
+    theta = _parameter(population, "v_threshold", 0) if unit == 1 else _parameter(population, "vth", 0) + 1
+    # A neuron that has fired keeps falling by a threshold a step once the ramp has ended.
+    after = max(0, program.n_steps - int(window["open"]) - int(window["levels"]))
+    # Through a current the closing pulse comes beside the opening one, which may be negative itself.
+    rest = np.minimum(start + least * (1 + (unit > 1)), -theta * after if unit > 1 else _resets_to(population))
+    bounds = int((rest + low).min()) * unit, int((2 * theta + most).max()) * unit
+    return Bounds(_least_and_most(step), bounds, 1, 1, currents)
+
+
+def _least_and_most(step: tuple[Sums, Sums]) -> tuple[int, int]:
+    return int(step[0].min(initial=0)), int(step[1].max(initial=0))
+
+
 def _saturated(population: Population, low: int | None, high: int | None) -> tuple[int | None, int | None]:
     """The bounds where the neuron itself clips its potential."""
     if "v_min" in population.neuron.params:
@@ -191,8 +271,11 @@ def _resets_to(population: Population) -> Sums:
     return np.where(hard, _parameter(population, "v_reset", 0), 0).astype(np.int64)
 
 
-def _cuba(population: Population, step: tuple[Sums, Sums]) -> Bounds:
-    """Loihi's LIF: a current or potential that keeps (4096 - d) / 4096 a step stays below 4096 / d times what it gets."""
+def _cuba(population: Population, step: tuple[Sums, Sums], sample: tuple[Sums, Sums] | None) -> Bounds:
+    """Loihi's LIF: a current or potential that keeps (4096 - d) / 4096 a step stays below 4096 / d times what it gets.
+
+    Without decay, and with a current that is forgotten at once, it stays within what a whole sample brings.
+    """
     vth, dv = int(population.neuron["vth"].max()), int(population.neuron["dv"].min())
     du = int(population.neuron["du"].min()) + 1
     mant, exp = (_parameter(population, key, 0) for key in ("bias_mant", "bias_exp"))
@@ -208,6 +291,10 @@ def _cuba(population: Population, step: tuple[Sums, Sums]) -> Bounds:
     v_high = vth * LIF_UNIT + high if high else 0
     if dv > 0:
         v_high = min(v_high, int(np.ceil(high * 4096 / dv)))
+    whole = sample is not None and dv == 0 and du == 4096 and not bias.any()
+    if whole and sample is not None:
+        # A reset only brings the potential nearer to 0, from above.
+        v_low, v_high = int(sample[0].min()) * LIF_UNIT, min(v_high, int(sample[1].max()) * LIF_UNIT)
     if vth < NEVER_FIRES:
         # Saturating above the threshold changes nothing: the neuron fires and is reset all the same.
         v_high = min(v_high, V_TOP)

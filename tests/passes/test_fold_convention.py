@@ -53,7 +53,7 @@ FOLDING = [
 
 @pytest.mark.parametrize(("name", "kind"), FOLDING)
 def test_the_folded_graph_fires_as_before(name: str, kind: str) -> None:
-    convention = DIALECTS[name].convention.having(dtype="float64")
+    convention = DIALECTS[name].convention.having(dtype="float64", start="leak")
     before = network(kind, convention)
     after = folded(before, "test")
     plain = convention_of(after.metadata)
@@ -73,6 +73,18 @@ def test_a_reset_before_the_next_step_is_one_at_once(reset: str) -> None:
     spikes = [run_spiking(g, RASTER, convention_of(g.metadata)).spikes["n"] for g in (before, after)]
     assert spikes[0].any()
     assert np.array_equal(*spikes)
+
+
+def test_a_start_away_from_the_leak_is_refused() -> None:
+    convention = DIALECTS["spikingjelly"].convention
+    with pytest.raises(PassFailed, match="do not keep start = reset"):
+        folded(network("LIF", convention), "test")
+    beside = PLAIN.having(v_min=-1.0, unbounded=("n",))
+    with pytest.raises(PassFailed, match="do not keep unbounded"):
+        folded(network("LIF", beside), "test")
+    same = network("LIF", convention)
+    same.nodes["n"].v_reset = same.nodes["n"].v_leak
+    assert convention_of(folded(same, "test").metadata).start == "leak"
 
 
 def test_delays_become_seconds() -> None:

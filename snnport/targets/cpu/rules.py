@@ -11,6 +11,7 @@ from snnport.graph import Graph
 from snnport.program import Conv, Dense, Program, Projection, Sparse
 from snnport.targets import rules
 from snnport.targets.base import Findings, Usage, finding
+from snnport.targets.graded_rules import sum_widths
 from snnport.targets.placement import Demand, Load, on_chip
 from snnport.targets.synapses import conv_output
 
@@ -55,7 +56,8 @@ def weight_bits(program: Program, chip: Chip) -> Findings:
 
 def state_range(program: Program, chip: Chip) -> Findings:
     """No potential leaves the state register, whatever the input: interval analysis over one sample."""
-    return rules.state_widths(program, chip, int(chip["state_bits"]))
+    found, sums = rules.state_widths(program, chip, int(chip["state_bits"])), sum_widths(program, int(chip["state_bits"]))
+    return Findings((*found.usage, *sums.usage), (*found.violations, *sums.violations), found.warnings)
 
 
 def neurons(program: Program, chip: Chip) -> Findings:

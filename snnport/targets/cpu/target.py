@@ -11,11 +11,13 @@ from snnport.graph import Graph
 from snnport.program import Program, placed
 from snnport.targets.base import Target
 from snnport.targets.cpu.rules import GRAPH_RULES, PROGRAM_RULES, WEIGHT_BITS, demand, limits
+from snnport.targets.graded import NUMBERS, graded_program
 from snnport.targets.lowering import Cell, assemble, neurons, plan
 from snnport.targets.placement import place_greedily
 from snnport.targets.prepare import quantising
 
 SEMANTICS = "integrate and fire in time steps"
+MESSAGES = "numbers as messages, a layer a step"
 
 
 def lower(graph: Graph, chip: Chip) -> Program:
@@ -24,6 +26,8 @@ def lower(graph: Graph, chip: Chip) -> Program:
     Potentials of neurons that are always open saturate at the width of the state register.
     """
     what = plan(graph, forward_delay=0 if coding_of(graph.metadata) is None else 1)
+    if what.coding is not None and what.coding.code in NUMBERS:
+        return graded_program(what, "cpu", chip, MESSAGES, clips=True)
     populations, controls = neurons(what, Cell(v_range=signed_range(int(chip["state_bits"]))))
     return assemble(what, "cpu", chip, populations, controls, SEMANTICS)
 
