@@ -73,6 +73,20 @@ class MaxPool2d(nir.NIRNode):
         _leave_types_open(self)
 
 
+@dataclass(eq=False)
+class SigmaDelta(nir.NIRNode):
+    """A neuron that sends changes of its value, as Lava's Delta (sums: False) and SigmaDelta (True). Never written to NIR.
+
+    threshold: least change that is sent, one value a neuron, in codes. Its exact integers are in its metadata.
+    """
+
+    threshold: Real
+    sums: bool
+
+    def __post_init__(self) -> None:
+        _leave_types_open(self)
+
+
 def _leave_types_open(node: nir.NIRNode) -> None:
     open_types: Any = {"input": None}, {"output": None}
     node.input_type, node.output_type = open_types
@@ -84,7 +98,7 @@ LINEAR_NODES = (nir.Conv1d, nir.Conv2d, nir.Affine, nir.Linear, nir.Scale, nir.S
 
 WEIGHTED_NODES = (nir.Conv1d, nir.Conv2d, nir.Affine, nir.Linear, nir.Scale)
 
-NEURON_NODES = (nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF)
+NEURON_NODES = (nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF, SigmaDelta)
 
 
 def input_node(shape: Sequence[int]) -> nir.Input:
@@ -109,7 +123,7 @@ def own_input_shape(name: str, node: nir.NIRNode) -> Shape:
     """The input shape that the parameters of a node tell, for one fed by a loop alone. Raises InvalidGraph if they do not."""
     if isinstance(node, nir.Affine | nir.Linear):
         return (int(node.weight.shape[1]),)
-    if isinstance(node, NEURON_NODES) and np.ndim(node.r):
+    if isinstance(node, NEURON_NODES) and not isinstance(node, SigmaDelta) and np.ndim(node.r):
         return np.shape(node.r)
     raise InvalidGraph(name, "it is fed by a loop alone, and its parameters do not tell its shape", "Give the graph an input")
 
@@ -162,6 +176,23 @@ def ungrouped(node: nir.Conv2d) -> npt.NDArray[np.float64]:
         rows = slice(group * outputs // groups, (group + 1) * outputs // groups)
         weight[rows, group * inputs : (group + 1) * inputs] = node.weight[rows]
     return weight
+
+
+def max_windows(node: nir.SumPool2d | nir.Conv2d) -> MaxPool2d:
+    """The max pooling whose windows `node` sums: a sum pooling, or a convolution with ones and, around them, zeros."""
+    height, width = pair(node.padding)
+    if isinstance(node, nir.SumPool2d):
+        return MaxPool2d(pair(node.kernel_size), pair(node.stride), (height, width, height, width))
+    used: npt.NDArray[np.bool_] = np.any(node.weight != 0, axis=(0, 1))
+    rows, columns = np.flatnonzero(used.any(axis=1)), np.flatnonzero(used.any(axis=0))
+    padding = (
+        height - int(rows[0]),
+        width - int(columns[0]),
+        height - (len(used) - 1 - int(rows[-1])),
+        width - (used.shape[1] - 1 - int(columns[-1])),
+    )
+    kernel = (int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1)
+    return MaxPool2d(kernel, pair(node.stride), padding)
 
 
 def _ints(values: Any) -> Shape:

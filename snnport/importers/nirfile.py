@@ -5,8 +5,6 @@ nir's own reader stops at the first oddity with an error that names no place, an
 
 from __future__ import annotations
 
-import math
-import mmap
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,13 +14,9 @@ import numpy as np
 
 from snnport.errors import InvalidGraph
 from snnport.graph import Edge
+from snnport.importers.hdf5 import DAMAGED, Values, guard
 
-MAX_BYTES = 4 << 30
-"""A file whose arrays take more memory is refused before anything is read."""
 MAX_DEPTH = 8
-_HEAP = b"GCOL\1\0\0\0"
-_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
-"""What h5py raises on damaged files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +42,7 @@ def read_raw(path: Path) -> tuple[RawNode, str]:
 
     Raises InvalidGraph, naming the file, if it is missing, something else, damaged, or of impossible size.
     """
-    _guard(path)
+    guard(path, "NIR", "Write it with nir.write")
     try:
         with h5py.File(path, "r", locking=False) as file:
             root = file.get("node")
@@ -58,57 +52,12 @@ def read_raw(path: Path) -> tuple[RawNode, str]:
             mark = file.get("version")
             version = str(reader.value(mark, "version")) if isinstance(mark, h5py.Dataset) else "unknown"
             return reader.node(root, "", 0), version
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise InvalidGraph(str(path), f"its HDF5 is damaged: {error}", "Fetch or write the file again") from None
 
 
-def _guard(path: Path) -> None:
-    where = str(path)
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(8)
-    except FileNotFoundError:
-        raise InvalidGraph(where, "there is no such file") from None
-    except OSError as error:
-        raise InvalidGraph(where, f"it cannot be read: {error.strerror}") from None
-    if not head:
-        raise InvalidGraph(where, "the file is empty")
-    if head.startswith(b"PK"):
-        raise InvalidGraph(where, "it is a zip archive, such as torch.save writes, no NIR file", "Write it with nir.write")
-    if head == b"version ":
-        raise InvalidGraph(where, "it is a git-lfs pointer, not the file itself", "Fetch it with `git lfs pull`")
-    if not h5py.is_hdf5(path):
-        raise InvalidGraph(where, f"it is no NIR file: it starts with {head.hex(' ')}, not as HDF5 does")
-    _check_heaps(path)
-
-
-def _check_heaps(path: Path) -> None:
-    """Raises InvalidGraph if a heap of texts is damaged: the HDF5 library reads such a heap for ever.
-
-    Layout: HDF5 File Format Specification 3.0, section III.E, "Disk Format: Level 1E - Global Heap".
-    """
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        start = content.find(_HEAP)
-        while start >= 0:
-            size, at = int.from_bytes(content[start + 8 : start + 16], "little"), 16
-            if start + size > len(content):
-                raise InvalidGraph(str(path), f"it is cut short or damaged: a heap of {size} bytes starts at {start}")
-            while at + 16 <= size:
-                head = content[start + at : start + at + 16]
-                index, length = int.from_bytes(head[:2], "little"), int.from_bytes(head[8:], "little")
-                step = 16 + -(-length // 8) * 8 if index else size - at
-                if at + step > size or (index == 0 and length != step):
-                    raise InvalidGraph(str(path), f"its HDF5 is damaged: a heap ends wrongly at {start + at}")
-                at += step
-            start = content.find(_HEAP, start + 1)
-
-
-class _Reader:
-    """Reads one file; `bytes` counts what its arrays take."""
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-        self.bytes = 0
+class _Reader(Values):
+    """Reads one file."""
 
     def node(self, group: Any, name: str, depth: int) -> RawNode:
         """The node that `group` holds."""
@@ -157,22 +106,6 @@ class _Reader:
             else:
                 raise InvalidGraph(self.where, f"'{group.name}/{key}' is no entry of metadata")
         return result
-
-    def value(self, dataset: Any, name: str) -> Any:
-        """A text, or an array of numbers or of texts."""
-        if dataset.shape is None:
-            raise InvalidGraph(self.where, f"'{name}' is empty")
-        if dataset.is_virtual or dataset.external:
-            raise InvalidGraph(self.where, f"'{name}' lies in another file")
-        self.bytes += math.prod(dataset.shape) * max(dataset.dtype.itemsize, 1)
-        if self.bytes > MAX_BYTES:
-            raise InvalidGraph(self.where, f"its arrays take over {MAX_BYTES} bytes, at '{name}' of shape {dataset.shape}")
-        if h5py.check_string_dtype(dataset.dtype) is not None:
-            texts = dataset.asstr()[()]
-            return texts if isinstance(texts, str) else np.asarray(texts, object)
-        if dataset.dtype.kind not in "buif":
-            raise InvalidGraph(self.where, f"'{name}' is of type {dataset.dtype}, numbers or texts are needed")
-        return np.asarray(dataset[()])
 
     def edges(self, value: Any, name: str) -> tuple[Edge, ...]:
         """The edges of the graph `name`."""
