@@ -28,6 +28,8 @@ def next_steps(report: Report) -> tuple[str, ...]:
     for result in report.targets:
         if result.run is not None:
             found.extend(_activity(result, result.run, readouts))
+            if report.options.get("code") == "graded":
+                found.extend(_messages(result, result.run))
             found.extend(_energy(result.run, file))
     return tuple(found) or ("Nothing is left to do: the network fits, is exact, and every count is priced.",)
 
@@ -79,6 +81,20 @@ def _activity(result: TargetResult, run: Run, readouts: Collection[str]) -> Iter
         yield (
             f"{result.target}: core {core}{' (' + ', '.join(names) + ')' if names else ''} works "
             f"{max(busy) * len(busy) / sum(busy):.1f} times as long as the mean core; split its populations to shorten a step."
+        )
+
+
+def _messages(result: TargetResult, run: Run) -> Iterator[str]:
+    """Messages a neuron and sample, which the graded code bounds by one, of all populations that sit on a core."""
+    neurons = {p.population: 0 for p in result.placements}
+    for p in result.placements:
+        neurons[p.population] += p.stop - p.start
+    sent = sum(spikes for name, spikes in run.spikes.items() if name in neurons)
+    total = sum(neurons.values()) * run.samples
+    if total:
+        yield (
+            f"{result.target}: {sent / total:.3f} messages a neuron and sample ({plural(sent, 'message')} of "
+            f"{plural(sum(neurons.values()), 'neuron')} on {plural(run.samples, 'sample')}); none sends more than one."
         )
 
 

@@ -9,11 +9,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from snnport.report import charts, interactive, units, view
+from snnport.report import charts, core_use, interactive, units, view
 from snnport.report.graph_picture import graph_picture
 from snnport.report.report import Report, TargetResult
 
 _HERE = Path(__file__).parent
+MOST_LISTED = 16
+"""Cores in the table of the fullest."""
 
 
 def render(report: Report, interactive_charts: bool = True) -> str:
@@ -61,6 +63,9 @@ def _target(result: TargetResult, report: Report, interactive_charts: bool) -> d
         "summary": view.summary(result),
         "usage": charts.usage_bars(result.check) if any(u.limit for u in result.check.usage) else None,
         "chips": [charts.core_map(result, chip) for chip in sorted({p.chip for p in result.placements})],
+        "uses": [core_use.use_map(result, chip) for chip in sorted({use.chip for use in result.core_use})],
+        "fullest": core_use.fullest(result)[:MOST_LISTED],
+        "traffic": core_use.traffic_sentence(run) if run else "",
         "cores": view.cores_of(result),
         "energies": [(e, charts.energy_ranges(e, run.samples)) for e in run.energy] if run else [],
         "layers": layers,

@@ -7,9 +7,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from snnport.report import view
+from snnport.report.core_use import fullest, traffic_sentence
 from snnport.report.report import Check, Energy, Report, Run, TargetResult, Violation
 from snnport.report.units import count, number, percent, plural, points, printable, shape, si
 
+MOST_LISTED = 16
+"""Cores in the table of the fullest."""
 _SPECIAL = re.compile(r"([\\`*\[\]|~#])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _TAGS = str.maketrans({"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
@@ -135,6 +138,10 @@ def _chip(result: TargetResult, check: Check) -> Iterator[str]:
         yield table(("resource", "where", "used", "limit", "share"), rows, (2, 3, 4))
     if result.placements:
         yield table(("population", "cores"), view.cores_of(result))
+    if result.core_use:
+        yield table(("core", "fullest in", "used", "share"), fullest(result)[:MOST_LISTED], (3,))
+    if result.run is not None and (sentence := traffic_sentence(result.run)):
+        yield sentence
     if check.warnings:
         yield f"{plural(len(check.warnings), 'warning')}:"
         yield _findings(check.warnings)

@@ -185,6 +185,20 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """What the spikes of a run sent between cores. hops: from tile to tile within a chip, None without a known mesh.
+
+    barriers: steps of all samples, in each of which all cores of all `chips` wait for one another.
+    """
+
+    messages: int
+    chip_messages: int
+    hops: int | None
+    barriers: int
+    chips: int
+
+
+@dataclass(frozen=True)
 class Run:
     """`run --json` without the predictions, and what the pictures need beyond it.
 
@@ -209,6 +223,7 @@ class Run:
     spikes_per_step: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     core_cycles: tuple[int, ...] = ()
     baselines: tuple[Baseline, ...] = ()
+    traffic: Traffic | None = None
 
 
 @dataclass(frozen=True)
@@ -223,8 +238,21 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class CoreUse:
+    """What the neurons on one core use of each resource."""
+
+    chip: int
+    core: int
+    used: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class TargetResult:
-    """What one target made of the network. cores: cores of one chip, None if unknown. why_not: why it did not run."""
+    """What one target made of the network. cores: cores of one chip, None if unknown. why_not: why it did not run.
+
+    core_use, core_limits: by resource, where the target counts them core by core. mesh: tiles across, tiles up, cores of a
+    tile, () where nobody said.
+    """
 
     target: str
     check: Check
@@ -234,6 +262,9 @@ class TargetResult:
     placements: tuple[Placement, ...] = ()
     cores: int | None = None
     notes: tuple[str, ...] = ()
+    core_use: tuple[CoreUse, ...] = ()
+    core_limits: Mapping[str, int] = field(default_factory=dict)
+    mesh: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

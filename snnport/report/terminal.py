@@ -35,6 +35,7 @@ def inspection(data: Mapping[str, Any]) -> RenderableType:
     changes: list[Mapping[str, str]] = data.get("canonical") or []
     parts += [_text(f"canonical: {c['node']}: {c['field']}: {c['file']} becomes {c['canonical']}") for c in changes]
     parts += [_text(f"ambiguous: {open_point}", style=_PART) for open_point in _listed(data.get("ambiguous"))]
+    parts += [_text(line) for line in _listed(data.get("derivation"))]
     parts.append(_text(f"{plural(len(data['nodes']), 'node')}, {plural(len(data['edges']), 'edge')}"))
     return Group(*parts)
 
@@ -141,6 +142,21 @@ def steps_done(data: Mapping[str, Any]) -> RenderableType:
     facts = [f"{name} {_plain(value)}" for name, value in data.items() if name not in ("schema", "output", "done")]
     told = [_text(", ".join(facts))] if facts else []
     return Group(*_done(data), *told, _text(f"wrote {data['output']}"))
+
+
+def exported(data: Mapping[str, Any]) -> RenderableType:
+    """What `export` wrote. `data`: its --json document; for a framework with the lines that load the file there."""
+    if "load" not in data:
+        return steps_done(data)
+    if "importer" not in data:
+        return Group(*_done(data), _text(f"wrote {data['output']}; lava-dl loads it by"), *map(_text, data["load"]))
+    told = [_text(f"for {data['importer']}{'' if data['tested'] else ', untested: no round trip was run through it'}")]
+    told += [_text(f"equal where {condition}") for condition in data["conditions"]]
+    if data["compared"]:
+        told.append(_text(f"the same spikes on the given {data['compared']['samples']} samples, by the reference", style=_GOOD))
+    else:
+        told.append(_text("equal in real numbers; --input compares the spikes, with the rounding of float32"))
+    return Group(*_done(data), *told, _text(f"wrote {data['output']}; it is loaded by"), *map(_text, data["load"]))
 
 
 def comparison(data: Mapping[str, Any]) -> RenderableType:

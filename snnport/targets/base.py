@@ -7,11 +7,13 @@ not fit; lowering leaves out what a rule has refused and goes on, so that all vi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
+
+import numpy.typing as npt
 
 from snnport.chip import Chip, load_chip
 from snnport.encoders import Stimulus
@@ -64,6 +66,8 @@ GraphRule: TypeAlias = Callable[[Graph, Chip], Findings]
 ProgramRule: TypeAlias = Callable[[Program, Chip], Findings]
 
 
+CoreUse: TypeAlias = tuple[Mapping[tuple[int, int], Mapping[str, int]], Mapping[str, int]]
+"""((chip, core) -> resource -> used, resource -> limit of one core)."""
 Exporting: TypeAlias = Callable[[Program, Path, IntArray | None], tuple[Path, ...]]
 
 
@@ -127,7 +131,9 @@ class Target:
     core. preparing: the passes that a graph still needs before the rules make sense. export: writes a
     program and, where one is given, the raster (n_steps, n_neurons) of one sample as the files that the chip's own tools
     load, into a folder; None where there are none. vendor: runs a program on the vendor's own simulator, with the populations,
-    steps and integers of the engine's trace; None where there is none.
+    steps and integers of the engine's trace; None where there is none. calibrate: `preparing` that also takes unlabelled
+    spikes and chooses the scale by them; None where there is nothing to choose. core_use: what every core of a placed program
+    uses of each resource, and what a core has; None where no resource is counted core by core.
     """
 
     name: str
@@ -139,6 +145,8 @@ class Target:
     preparing: Callable[[Graph, Chip], tuple[Pass, ...]]
     export: Exporting | None = None
     vendor: Running | None = None
+    calibrate: Callable[[Graph, Chip, npt.NDArray[Any]], tuple[Pass, ...]] | None = None
+    core_use: Callable[[Program, Chip], CoreUse] | None = None
     variant: Chip | None = None
 
     @cached_property
@@ -158,9 +166,14 @@ class Target:
             _same_kind(f"chip {chip.name}: numbers.{key}", number.value, chip[key])
         return replace(self, variant=chip)
 
-    def passes_for(self, graph: Graph) -> tuple[Pass, ...]:
-        """The passes to run on `graph` before check and lower; empty if it is ready."""
-        return self.preparing(graph, self.chip)
+    def passes_for(self, graph: Graph, raster: npt.NDArray[Any] | None = None) -> tuple[Pass, ...]:
+        """The passes to run on `graph` before check and lower; empty if it is ready.
+
+        raster: unlabelled spike counts (n_samples, n_steps, n_neurons) by which a target that can chooses its scale.
+        """
+        if raster is None or self.calibrate is None:
+            return self.preparing(graph, self.chip)
+        return self.calibrate(graph, self.chip, raster)
 
     def check(self, graph: Graph) -> CheckResult:
         """Everything all rules find. Raises InvalidGraph only for a graph that contradicts itself."""

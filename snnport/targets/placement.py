@@ -48,13 +48,20 @@ def place_greedily(program: Program, demand: Demand, limits: Load) -> tuple[Slic
     return tuple(slices)
 
 
-def core_loads(program: Program, demand: Demand) -> dict[int, dict[str, int]]:
-    """What the placed slices take of each resource, by core."""
-    loads: dict[int, dict[str, int]] = {}
+def core_loads(program: Program, demand: Demand) -> dict[tuple[int, int], dict[str, int]]:
+    """What the placed slices take of each resource, by (chip, core)."""
+    loads: dict[tuple[int, int], dict[str, int]] = {}
     for piece in program.placements:
         taken = demand(piece.population, piece.start, piece.stop)
-        loads[piece.core] = _plus(loads.get(piece.core, {}), taken)
+        key = (piece.chip, piece.core)
+        loads[key] = _plus(loads.get(key, {}), taken)
     return loads
+
+
+def core_name(place: tuple[int, int]) -> str:
+    """`core 5`, or `core 5 of chip 1` behind the first chip."""
+    chip, core = place
+    return f"core {core}" + (f" of chip {chip}" if chip else "")
 
 
 @dataclass(frozen=True)

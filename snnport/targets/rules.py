@@ -17,7 +17,7 @@ from snnport.program import Program, Projection
 from snnport.targets.base import Findings, Usage, Violation, finding
 from snnport.targets.intervals import analyse
 from snnport.targets.lowering import delay_of, unit_code
-from snnport.targets.placement import Demand, core_loads
+from snnport.targets.placement import Demand, core_loads, core_name
 from snnport.targets.synapses import composes, integers, scale_of, weight_of
 
 QUANTISE = "Quantise the network: snnport quantize"
@@ -133,7 +133,7 @@ def state_widths(program: Program, chip: Chip, bits: int, unit: int = 1) -> Find
     least, most = signed_range(bits)
     for name, bounds in analyse(program).items():
         family = program.population(name).neuron.family
-        if family not in ("if", "integrator", "cuba"):
+        if family not in ("if", "integrator", "cuba", "slope"):
             continue
         low, high = bounds.v
         used = signed_bits(min(low or 0, 0), max(high or 0, 0))
@@ -155,14 +155,14 @@ def fullest_core(program: Program, demand: Demand, key: str, name: str, limit: i
     loads = core_loads(program, demand)
     if not loads:
         return Findings()
-    core = max(loads, key=lambda number: (loads[number].get(key, 0), -number))
+    core = max(loads, key=lambda place: (loads[place].get(key, 0), -place[0], -place[1]))
     found: dict[str, Violation] = {}
     for piece in program.placements:
-        if loads[piece.core].get(key, 0) > limit and piece.population not in found:
+        if loads[piece.chip, piece.core].get(key, 0) > limit and piece.population not in found:
             one = demand(piece.population, piece.start, piece.start + 1).get(key, 0)
             message = f"neuron {piece.start} alone needs {one} {unit} of a core's {name}, a core has {limit}"
             found[piece.population] = finding(piece.population, message, "Use a smaller fan-in")
-    usage = Usage(name, f"core {core}", loads[core].get(key, 0), limit, unit)
+    usage = Usage(name, core_name(core), loads[core].get(key, 0), limit, unit)
     return Findings((usage,), tuple(found.values()))
 
 

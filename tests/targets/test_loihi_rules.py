@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nir
 import numpy as np
 import pytest
@@ -20,9 +22,11 @@ from spiking import (
 
 from snnport.chip import Chip, Number
 from snnport.convention import Window
+from snnport.graph import build
+from snnport.program import Dense
 from snnport.targets.base import CheckResult, Target, resolve_target
 
-LOIHI = resolve_target("loihi2")
+LOIHI, LOIHI1 = resolve_target("loihi2"), resolve_target("loihi1")
 
 
 def varied(**numbers: object) -> Target:
@@ -92,10 +96,19 @@ def test_a_lower_bound_is_a_violation() -> None:
     ]
 
 
-def test_a_bias_into_a_current_is_a_violation() -> None:
-    result = LOIHI.check(plain((1,), {"w": dense([[3], [4]], [0, 5]), "n": currents((2,), 2.0, 4.0, 20)}))
-    assert broken(result, "current-bias") == [("n", "1 of its 2 neurons have a bias that enters their current")]
-    assert LOIHI.check(plain((1,), {"w": dense([[3], [4]]), "n": currents((2,), 2.0, 4.0, 20)})).fits
+def test_a_bias_into_a_current_fits() -> None:
+    assert LOIHI.check(plain((1,), {"w": dense([[3], [4]], [0, 5]), "n": currents((2,), 2.0, 4.0, 20)})).fits
+
+
+def test_feedback_over_layers_is_late() -> None:
+    nodes = {"w": dense([[3]]), "n": fire((1,)), "v": dense([[3]]), "m": fire((1,)), "b": dense([[-2]])}
+    graph = plain((1,), nodes)
+    looped = build(
+        graph.nodes, [e for e in graph.edges if e != ("b", "output")] + [("m", "output"), ("b", "n")], graph.metadata
+    )
+    found = [(w.where, w.message) for w in LOIHI.check(looped).warnings if w.rule == "feedback"]
+    assert found == [("b", "its feedback arrives 1 steps later than in the network")]
+    assert LOIHI.lower(looped).projections[-1].delay == 1
 
 
 @pytest.mark.parametrize(
@@ -138,13 +151,11 @@ def test_a_leaky_neuron_that_fires_at_its_threshold_is_a_warning() -> None:
     assert LOIHI.check(plain((1,), nodes, PLAIN_IF.having(comparison=">"))).warnings == ()
 
 
-@pytest.mark.parametrize(("bias", "fits"), [(4095, True), (4096, True), (4097, False), (8190, True), (8192, False)])
-def test_biases_are_13_bits_shifted_by_up_to_7(bias: int, fits: bool) -> None:
+@pytest.mark.parametrize(("bias", "fits"), [(4097, True), (-32640, True), (32641, False)])
+def test_biases_come_through_planes(bias: int, fits: bool) -> None:
     result = LOIHI.check(plain((1,), {"w": dense([[3]], [bias]), "n": fire((1,), 10000)}))
-    found = broken(result, "bias-range")
-    assert (found == []) is fits
-    if not fits:
-        assert found == [("n", f"its bias reaches {bias} codes, the chip holds multiples of 2 up to 8190")]
+    message = "its bias reaches 32641 codes, planes of weights hold up to 32640"
+    assert broken(result, "bias-range") == ([] if fits else [("n", message)])
 
 
 def test_overlapping_pooling_before_weights_is_a_violation() -> None:
@@ -158,19 +169,25 @@ def test_overlapping_pooling_before_weights_is_a_violation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("codes", "fits"),
-    [([255, 0], True), ([256, 0], False), ([-255, -1], True), ([254, -256], True), ([127, -128], True), ([128, -129], False)],
+    "codes", [[255, 0], [256, 0], [-255, -1], [254, -256], [127, -128], [128, -129], [32640, -32640], [1, -3000]]
 )
-def test_weights_of_one_sign_and_of_both(codes: list[int], fits: bool) -> None:
-    result = LOIHI.check(plain((2,), {"w": dense([codes], bits=10), "n": fire((1,))}))
-    assert (broken(result, "weight-range") == []) is fits
-    if codes == [128, -129]:
-        # Odd codes of both signs are doubled first.
-        assert broken(result, "weight-range") == [
-            ("w", "its codes span -258..256, of both signs the chip holds even numbers -256..254")
-        ]
-    if codes == [256, 0]:
-        assert broken(result, "weight-range") == [("w", "its codes span 0..256, of one sign the chip holds up to 255")]
+def test_weights_of_one_sign_and_of_both(codes: list[int]) -> None:
+    result = LOIHI.check(plain((2,), {"w": dense([codes], bits=17), "n": fire((1,), 100000)}))
+    assert broken(result, "weight-range") == []
+
+
+def test_programs_may_hold_weights_that_no_plane_does() -> None:
+    graph = plain((2,), {"w": dense([[40000, -3]], bits=17), "n": fire((1,), 100000)})
+    limits = "of one sign the chip holds up to 255"
+    assert broken(LOIHI.check(graph), "weight-range") == [("w+7", f"its codes span 0..312, {limits}")]
+    program = LOIHI.lower(plain((2,), {"w": dense([[4, -3]]), "n": fire((1,), 100)}))
+    (w,) = program.projections
+    wide = replace(program, projections=(replace(w, synapse=Dense(np.array([[129, -3]]))),))
+    assert broken(LOIHI.check_program(wide), "weight-range") == [
+        ("w", "its codes span -3..129, of both signs the chip holds even numbers -256..254")
+    ]
+    far = replace(program, projections=(replace(w, synapse=Dense(np.array([[4, 0]])), exponent=8),))
+    assert broken(LOIHI.check_program(far), "weight-range") == [("w", "its codes are shifted by 8, the chip shifts by up to 7")]
 
 
 @pytest.mark.parametrize(("sources", "fits"), [(128, True), (129, False)])
@@ -200,16 +217,66 @@ def test_potentials_that_can_fall_for_ever_are_a_warning() -> None:
 
 @pytest.mark.parametrize(("delay", "fits"), [(62.0, True), (63.0, False)])
 def test_delays_reach_62_steps(delay: float, fits: bool) -> None:
-    result = LOIHI.check(plain((1,), {"w": dense([[3]]), "d": nir.Delay(np.array([delay])), "n": fire((1,))}))
+    graph = plain((1,), {"w": dense([[3]]), "d": nir.Delay(np.array([delay])), "n": fire((1,))})
+    result = LOIHI.check(graph)
     assert broken(result, "delay-range") == ([] if fits else [("w", "it delays spikes by 63 steps, the chip by up to 62")])
+    assert [w.rule for w in LOIHI1.check(graph).warnings] == (["delay-range"] if fits else [])
 
 
-def test_neurons_and_cores() -> None:
+def test_a_network_larger_than_a_chip_is_placed_over_several() -> None:
     graph = plain((1,), {"w": dense(np.ones((10, 1))), "n": fire((10,))})
-    result = varied(cores=2, neurons_per_core=4).check(graph)
-    assert broken(result, "neurons-per-core") == [("mine", "it needs 10 neurons, the chip has 8 (2 cores of 4)")]
-    assert broken(result, "cores") == [("mine", "its neurons and synapses take 3 cores, the chip has 2")]
-    assert varied(cores=3, neurons_per_core=4).check(graph).fits
+    result = varied(cores=2, neurons_per_core=4, chips=2).check(graph)
+    assert result.fits
+    assert used(result, "chips") == [("mine", 2, 2)]
+    assert used(result, "cores") == [("mine", 3, 4)]
+    assert [w.message for w in result.warnings] == [
+        "it takes 2 chips (3 cores): spikes and barriers between chips cost time and energy"
+    ]
+    program = varied(cores=2, neurons_per_core=4).lower(graph)
+    assert [(s.chip, s.core, s.start, s.stop) for s in program.placements] == [(0, 0, 0, 4), (0, 1, 4, 8), (1, 0, 8, 10)]
+    assert broken(varied(cores=2, neurons_per_core=4, chips=1).check(graph), "chips") == [
+        ("mine", "its neurons and synapses take 2 chips, the largest system has 1")
+    ]
+    tight = LOIHI.check_program(replace(program, chip=LOIHI.chip))
+    assert broken(tight, "neurons-per-core") == []
+    small = varied(neurons_per_core=3).check_program(program)
+    assert broken(small, "neurons-per-core") == [("n", "neuron 0 alone needs 1 neurons of a core's neurons, a core has 3")]
+
+
+def test_routes_are_spread_over_cores() -> None:
+    """12 neurons that each reach 3 cores have 36 destinations; with 12 a core they take 3 cores."""
+    nodes = {"w": dense(np.ones((12, 1))), "n": fire((12,)), "v": dense(np.ones((12, 12))), "m": fire((12,))}
+    target = varied(neurons_per_core=4, output_axons=12)
+    program = target.lower(plain((1,), nodes))
+    assert used(target.check(plain((1,), nodes)), "output-axons") == [("core 2", 12, 12)]
+    assert len({s.core for s in program.placements if s.population == "n"}) == 3
+    worst = varied(neurons_per_core=4, output_axons=2).check(plain((1,), nodes))
+    assert [where for where, _ in broken(worst, "output-axons")] != []
+    assert "destinations, a core has 2" in broken(worst, "output-axons")[0][1]
+
+
+def test_neurons_of_one_core_share_configurations() -> None:
+    node = leaky((3,), 4.0, 25)
+    node.tau = np.array([4.0, 8.0, 16.0])
+    graph = plain((1,), {"w": dense([[10], [10], [10]]), "n": node}, PLAIN_IF.having(comparison=">"))
+    few = {**LOIHI1.chip.numbers, "decay_configurations": Number(2, "", "", "secondary")}
+    result = LOIHI1.with_chip(Chip("mine", "loihi1", "", few)).check(graph)
+    assert broken(result, "core-configurations") == [
+        ("core 0", "its neurons have 3 different decays, a core has 2 entries for them")
+    ]
+    unsure = varied(threshold_configurations=0).check(graph)
+    assert broken(unsure, "core-configurations") == []
+    assert [w.message for w in unsure.warnings] == ["its neurons have 1 different thresholds, a core has 0 entries for them"]
+
+
+def test_loihi_1_has_its_own_limits() -> None:
+    graph = plain((1,), {"w": dense(np.ones((1025, 1))), "n": fire((1025,))})
+    assert {s.core for s in LOIHI1.lower(graph).placements} == {0, 1}
+    assert LOIHI1.lower(graph).target == "loihi1"
+    # Loihi 2 has room for 8,192 neurons a core, and routes for 4,096.
+    assert {s.core for s in LOIHI.lower(graph).placements} == {0}
+    assert LOIHI1.chip.numbers["neurons_per_core"].confidence == "documented"
+    assert LOIHI.chip.numbers["neurons_per_core"].confidence == "low"
 
 
 def test_input_axons() -> None:

@@ -4,8 +4,8 @@ Per step (lava-nc 0.10.0, proc/lif/models.py, PyLifModelBitAcc), everything in 1
     u <- u (4096 - du - 1) / 4096 + 64 a,   v <- v (4096 - dv) / 4096 + u + bias_mant 2^bias_exp,   spike iff v > 64 vth, v <- 0
 with products rounded toward zero. Decay codes are rounded to the nearest: du + 1 = rint(4096 d_syn), dv = rint(4096 d_mem).
 (The single LIF neuron that Pedersen et al., Nature Communications, 2024, doi 10.1038/s41467-024-52259-9, recorded on Loihi 2
-was truncated instead: 4096 * 0.04 = 163.84 ran as dv = 163. Nearest, 164, gives the same spikes there, and keeps them at
-finer scales of the weights, where 163 does not.)
+was scaled by their nir_to_lava.py, which truncates: int(0.04 * 4095) = 163. --dialect lava-fixed keeps exactly its integers,
+passes/lava_scaling.py. Nearest, 164, gives the same spikes there, and keeps them at finer scales, where 163 does not.)
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from typing import Any
 import nir
 import numpy as np
 
+from snnport.convention import coding_of, convention_of
 from snnport.fixed import IntArray
-from snnport.graph import names_of
-from snnport.nodes import Real
+from snnport.graph import Graph, names_of, shapes
+from snnport.nodes import NEURON_NODES, Real
+from snnport.passes.paths import walk
 from snnport.passes.quantize_snn import decays
 from snnport.program import Neuron, Population, Projection
 from snnport.quant import round_half_even
-from snnport.targets.intervals import LIF_UNIT, NEVER_FIRES
-from snnport.targets.lowering import Plan
-from snnport.targets.synapses import population_shape
+from snnport.targets.intervals import NEVER_FIRES
+from snnport.targets.lowering import Plan, delay_of
+from snnport.targets.synapses import bias_of, composes, population_shape, scale_of
 
 ONE = 4096
 """A decay of 1, that is, of all of the state in one step."""
@@ -35,15 +37,23 @@ NEURONS = (nir.IF, nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI)
 class Fields:
     """Register fields of one population, one value a neuron (n,), as computed: a rule says whether they fit.
 
-    current, potential: decay codes du + 1 and dv. vth, bias: threshold in codes, bias in 1/64 of a code. factor: what
-    codes into this population are multiplied by.
+    current, potential: decay codes du + 1 and dv. vth: threshold in codes. factor: what codes into this population are
+    multiplied by. Biases come as spikes (trained.py): bias_mant is 0.
     """
 
     current: IntArray
     potential: IntArray
     vth: IntArray
-    bias: IntArray
     factor: int
+
+
+def sketch(graph: Graph) -> Plan:
+    """What `graph` says but for its weights, which rules about neurons and times do not need: a plan without projections."""
+    sizes, convention = shapes(graph), convention_of(graph.metadata)
+    paths = tuple(path for path in walk(graph)[0] if composes(graph, path) and delay_of(graph, path).is_integer())
+    scale = {name: q for name in names_of(graph, *NEURON_NODES) if (q := scale_of(graph.nodes[name])) is not None}
+    bias = {name: bias_of(graph, paths, sizes, name) for name in names_of(graph, *NEURON_NODES)}
+    return Plan(graph, coding_of(graph.metadata), convention, sizes, paths, (), bias, scale)
 
 
 def decay_code(fraction: Real) -> IntArray:
@@ -61,9 +71,9 @@ def fields_of(plan: Plan, name: str) -> Fields | None:
     lost = [np.broadcast_to(decay_code(d).reshape(-1), (size,)) for d in decays(node, plan.convention)]
     current = lost[0] if len(lost) == 2 else np.full(size, ONE, np.int64)
     # A field of 0 is outside the chip's range; doubled, a threshold of one code is the field 1.
-    factor = 2 if mixed_and_odd(plan.into(name)) or np.any(_field(plan, node, theta, lost[-1]) == 0) else 1
+    factor = 2 if np.any(_field(plan, node, theta, lost[-1]) == 0) else 1
     vth = _field(plan, node, theta * factor, lost[-1])
-    return Fields(current, lost[-1], vth, plan.bias[name] * LIF_UNIT * factor, factor)
+    return Fields(current, lost[-1], vth, factor)
 
 
 def _threshold(plan: Plan, name: str) -> IntArray | None:
@@ -85,32 +95,14 @@ def _field(plan: Plan, node: Any, theta: IntArray, leak: IntArray) -> IntArray:
     return np.where(leak == 0, theta - 1, theta) if isinstance(node, nir.IF) else theta
 
 
-def mixed_and_odd(projections: tuple[Projection, ...]) -> bool:
-    """Whether some synapses would need an odd code in the mixed sign mode, which holds even codes only."""
-    for projection in projections:
-        codes = projection.synapse.codes
-        if codes.min(initial=0) < 0 < codes.max(initial=0) and np.any(codes % 2):
-            return True
-    return False
-
-
-def bias_fields(bias: IntArray, most: int) -> tuple[IntArray, int]:
-    """(mant, exp) with mant * 2^exp = bias and |mant| <= most, exp as small as can be; mant may still be too large at 7."""
-    exponent = 0
-    while exponent < 7 and np.abs(bias >> exponent).max(initial=0) > most:
-        exponent += 1
-    return bias >> exponent, exponent
-
-
 def population(plan: Plan, name: str, fields: Fields) -> Population:
     """The engine's population of `fields`, clipped to what the registers hold where a rule has refused them."""
-    mant, exponent = bias_fields(fields.bias, ONE - 1)
     params = {
         "du": np.clip(fields.current - 1, -1, ONE - 1),
         "dv": np.clip(fields.potential, 0, ONE),
         "vth": np.clip(fields.vth, 0, NEVER_FIRES),
-        "bias_mant": np.clip(mant, -ONE + 1, ONE - 1),
-        "bias_exp": np.asarray(exponent),
+        "bias_mant": np.asarray(0),
+        "bias_exp": np.asarray(0),
     }
     compact = {key: value[:1].reshape(()) if value.ndim and _uniform(value) else value for key, value in params.items()}
     return Population(name, population_shape(plan.shapes[name]), Neuron("cuba", compact))

@@ -1,8 +1,11 @@
-"""What neurons take of a Loihi core: input axons, and synaptic memory by nengo_loihi's published formula.
+"""What neurons take of a Loihi core: axons in and out, and synaptic memory by nengo_loihi's published formula.
 
-One input axon for each source neuron that reaches the core. Its synapses lie in blocks of 64, each a header of 10 bits and
-the weights (with a 12-bit target index each where the list is sparse), rounded up to words of 64 bits
-(nengo_loihi 1.1.0, bits_per_axon). Convolutions are counted as sparse lists: Intel has not published Loihi 2's shared kernels.
+Synapses lie in lists, in blocks of up to 64, each a header of 10 bits and the weights (with a 12-bit target index each where
+the list is sparse, and delay bits where it delays), rounded up to words of 64 bits (nengo_loihi 1.1.0, bits_per_axon).
+- Dense and sparse projections have a list for every source neuron that reaches the core, and an input axon for it.
+- A convolution's kernels are shared (nengo_loihi 1.1.0, conv.py, conv2d_loihi_weights: "population" axons): source places
+  from which the same taps of the kernel reach the core have one list an input channel between them, and an input axon a place
+  serves all channels. Whether Loihi 2's own shared kernels take less has not been published.
 """
 
 from __future__ import annotations
@@ -12,16 +15,17 @@ import numpy.typing as npt
 
 from snnport.chip import Chip
 from snnport.program import Conv, Dense, Program, Projection, Sparse
+from snnport.targets.loihi.kernels import shared_lists
 from snnport.targets.placement import Demand, Load
 from snnport.targets.synapses import conv_output, pool_output
 
 Counts = npt.NDArray[np.int64]
 
 
-def axon_bits(targets: Counts, chip: Chip, *, sparse: bool) -> Counts:
-    """Bits of synaptic memory of axons that reach `targets` neurons on the core, entry by entry."""
+def axon_bits(targets: Counts, chip: Chip, *, sparse: bool, delay: int = 1) -> Counts:
+    """Bits of synaptic memory of lists with `targets` synapses, entry by entry; delay: steps, 1 for none beyond the usual."""
     block, header, word = (int(chip[key]) for key in ("axon_block", "axon_header_bits", "axon_word_bits"))
-    width = int(chip["weight_bits"]) + (int(chip["index_bits"]) if sparse else 0)
+    width = int(chip["weight_bits"]) + (int(chip["index_bits"]) if sparse else 0) + max(delay - 1, 0).bit_length()
 
     whole, rest = targets // block, targets % block
     last = -(-(header + rest * width) // word) * word
@@ -48,18 +52,48 @@ def fan_out(projection: Projection, start: int, stop: int) -> Counts:
     return _spread(maps, pool.input_shape[1:], pool.kernel_size, pool.stride, pool.padding, (1, 1)).reshape(-1)
 
 
-def demand(program: Program, chip: Chip) -> Demand:
-    """What neurons start..stop-1 of a population take of a core."""
+def list_bits(projection: Projection, start: int, stop: int, chip: Chip, *, shared: bool = True) -> int:
+    """Bits of the lists to targets start..stop-1; shared: with a convolution's kernels shared, else one list a source."""
+    synapse = projection.synapse
+    if isinstance(synapse, Conv) and shared:
+        lists = shared_lists(synapse, start, stop)
+        sizes = np.array([size for size, _ in lists], np.int64)
+        return int(axon_bits(sizes, chip, sparse=True, delay=projection.delay) @ np.array([n for _, n in lists], np.int64))
+    counts = fan_out(projection, start, stop)
+    sparse = not isinstance(synapse, Dense)
+    return int(axon_bits(counts[counts > 0], chip, sparse=sparse, delay=projection.delay).sum())
+
+
+def axons_into(projections: tuple[Projection, ...], start: int, stop: int) -> int:
+    """Input axons of a core that holds the targets start..stop-1: one a source neuron, one a place where kernels are shared.
+
+    Planes of one projection share the axon of their source.
+    """
+    reached: dict[tuple[str, bool], npt.NDArray[np.bool_]] = {}
+    for projection in projections:
+        conv = isinstance(projection.synapse, Conv)
+        hit: npt.NDArray[np.bool_] = fan_out(projection, start, stop) > 0
+        if conv:
+            hit = np.asarray(hit.reshape(_channels(projection), -1).any(axis=0), np.bool_)
+        key = (projection.source, conv)
+        reached[key] = np.asarray(hit | reached[key], np.bool_) if key in reached else hit
+    return sum(int(np.count_nonzero(hit)) for hit in reached.values())
+
+
+def demand(program: Program, chip: Chip, routes: dict[str, int] | None = None) -> Demand:
+    """What neurons start..stop-1 of a population take of a core. routes: cores that a neuron of a population sends to."""
     into = {p.name: program.into(p.name) for p in program.populations}
+    sends = routes or {}
 
     def of(name: str, start: int, stop: int) -> Load:
-        axons = bits = 0
-        for projection in into[name] if stop > start else ():
-            counts = fan_out(projection, start, stop)
-            reached = counts[counts > 0]
-            axons += len(reached)
-            bits += int(axon_bits(reached, chip, sparse=not isinstance(projection.synapse, Dense)).sum())
-        return {"neurons": stop - start, "axons": axons, "bits": bits}
+        size = stop - start
+        projections = into[name] if size > 0 else ()
+        return {
+            "neurons": size,
+            "axons": axons_into(projections, start, stop),
+            "bits": sum(list_bits(p, start, stop, chip) for p in projections),
+            "routes": size * sends.get(name, 0),
+        }
 
     return of
 
@@ -70,7 +104,14 @@ def limits(chip: Chip) -> Load:
         "neurons": int(chip["neurons_per_core"]),
         "axons": int(chip["input_axons"]),
         "bits": int(chip["synaptic_memory_bits"]),
+        "routes": int(chip["output_axons"]),
     }
+
+
+def _channels(projection: Projection) -> int:
+    if projection.pool is not None:
+        return projection.pool.input_shape[0]
+    return projection.synapse.input_shape[0] if isinstance(projection.synapse, Conv) else 1
 
 
 def _conv_fan_out(conv: Conv, start: int, stop: int) -> Counts:

@@ -1,4 +1,4 @@
-"""The rules of Loihi 2. Numbers that Intel has not published are Loihi 1's, or low in confidence: chip.toml says which."""
+"""The rules of Loihi for a graph: nodes, times, thresholds, resets. program_rules.py has those for a placed program."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import numpy as np
 
 from snnport.chip import Chip
 from snnport.convention import PLAIN, coding_of, convention_of
-from snnport.fixed import signed_range
 from snnport.graph import Graph, names_of
-from snnport.program import Conv, Dense, Program
+from snnport.passes.quantize_planes import TOP
 from snnport.targets import rules
 from snnport.targets.base import Findings, Usage, finding
-from snnport.targets.intervals import LIF_UNIT, analyse
-from snnport.targets.loihi.cuba import NEURONS, ONE, bias_fields, cuba_nodes, fields_of
-from snnport.targets.loihi.memory import demand
-from snnport.targets.lowering import plan
-from snnport.targets.placement import on_chip
+from snnport.targets.graded import NUMBERS
+from snnport.targets.loihi.code_rules import persistent_current
+from snnport.targets.loihi.cuba import NEURONS, ONE, cuba_nodes, fields_of, sketch
+from snnport.targets.loihi.trained import feedback_slips
 
 NODES = (
     nir.Input,
@@ -40,6 +38,15 @@ LEAKY = (nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI)
 def supported_nodes(graph: Graph, chip: Chip) -> Findings:
     """The chip has leaky and perfect integrate-and-fire neurons with and without synaptic currents, weights and delays."""
     return rules.unsupported(graph, chip, NODES)
+
+
+def graded_spikes(graph: Graph, chip: Chip) -> Findings:
+    """Spikes that carry a number need a chip that has them."""
+    coding = coding_of(graph.metadata)
+    if coding is None or coding.code not in NUMBERS or int(chip["graded_spike_bits"]):
+        return Findings()
+    message = "the network sends numbers, spikes of this chip carry none"
+    return Findings(violations=(finding(chip.name, message, "Convert with --code ramp, or use loihi2"),))
 
 
 def path_form(graph: Graph, chip: Chip) -> Findings:
@@ -64,7 +71,7 @@ def time_step(graph: Graph, chip: Chip) -> Findings:
 def subtracting_reset(graph: Graph, chip: Chip) -> Findings:
     """A neuron that fires goes back to 0; no threshold can be subtracted."""
     coding, convention = coding_of(graph.metadata), convention_of(graph.metadata)
-    if coding is None and convention.reset != "subtract":
+    if convention.reset != "subtract":
         return Findings()
     firing = names_of(graph, nir.IF, nir.LIF, nir.CubaLIF)
     soft = [n for n in firing if coding is None or coding.windows[n].role in ("gated", "free")]
@@ -101,26 +108,24 @@ def lower_bound(graph: Graph, chip: Chip) -> Findings:
     return Findings(violations=(finding(", ".join(firing), message, "Train without a lower bound"),))
 
 
-def current_bias(graph: Graph, chip: Chip) -> Findings:
-    """A bias is added to the potential. In a neuron with a synaptic current the network adds it to the current."""
-    what = plan(graph, forward_delay=1)
+def feedback(graph: Graph, chip: Chip) -> Findings:
+    """Every spike takes a step a layer, so that feedback to an earlier layer comes later than in the network."""
+    if coding_of(graph.metadata) is not None:
+        return Findings()
     found = [
         finding(
-            name,
-            f"{np.count_nonzero(what.bias[name])} of its {len(what.bias[name])} neurons have a bias that enters their current",
-            "Train without a bias, or use LIF neurons",
+            name, f"its feedback arrives {late} steps later than in the network", "Compare the spikes, or train with that delay"
         )
-        for name in names_of(graph, nir.CubaLIF, nir.CubaLI)
-        if what.bias[name].any()
+        for name, late in feedback_slips(sketch(graph))
     ]
-    return Findings(violations=tuple(found))
+    return Findings(warnings=tuple(found))
 
 
 def decay_range(graph: Graph, chip: Chip) -> Findings:
     """A decay is a fraction of 4096 a step: 12 bits for the potential, 1 to 4096 for the current."""
     top = (1 << int(chip["decay_bits"])) - 1
     usage, violations, warnings = [], [], []
-    what = plan(graph, forward_delay=1)
+    what = sketch(graph)
     for name in names_of(graph, *LEAKY):
         fields = fields_of(what, name)
         if fields is None:
@@ -142,7 +147,7 @@ def threshold_range(graph: Graph, chip: Chip) -> Findings:
     """A threshold is an unsigned field of 17 bits over the resting potential, at least 1."""
     top = (1 << int(chip["threshold_bits"])) - 1
     usage, violations = [], []
-    what = plan(graph, forward_delay=1)
+    what = sketch(graph)
     for name in names_of(graph, nir.IF, nir.LIF, nir.CubaLIF):
         fields = fields_of(what, name)
         if fields is None:
@@ -167,149 +172,32 @@ def comparison(graph: Graph, chip: Chip) -> Findings:
 
 
 def bias_range(graph: Graph, chip: Chip) -> Findings:
-    """A bias is a signed mantissa of 13 bits, shifted left by up to 7, in 1/64 of a weight code."""
-    top = (1 << (int(chip["bias_bits"]) - 1)) - 1
-    what = plan(graph, forward_delay=1)
+    """A bias comes from a neuron that fires in every step, through planes of weights: up to 255 * 2^7 codes."""
+    if coding_of(graph.metadata) is not None:
+        return Findings()
+    what = sketch(graph)
     found = []
     for name in cuba_nodes(what):
-        fields = fields_of(what, name)
-        if fields is None:
-            continue
-        mant, exponent = bias_fields(fields.bias, top)
-        if np.abs(mant).max(initial=0) > top or np.any(mant << exponent != fields.bias):
-            worst = int(np.abs(fields.bias).max()) // LIF_UNIT
-            message = f"its bias reaches {worst} codes, the chip holds multiples of 2 up to {(top << 7) // LIF_UNIT}"
+        worst = int(np.abs(what.bias[name]).max(initial=0))
+        if worst > TOP:
+            message = f"its bias reaches {worst} codes, planes of weights hold up to {TOP}"
             found.append(finding(name, message, "Quantise for this target"))
     return Findings(violations=tuple(found))
 
 
-def pool_overlap(program: Program, chip: Chip) -> Findings:
-    """A pooling is folded into the weights behind it; where windows overlap, a synapse would need a sum of weights."""
-    found = [
-        finding(
-            p.name,
-            f"the pooling before it has kernel {p.pool.kernel_size} and stride {p.pool.stride}: windows overlap",
-            "Use stride = kernel, or put a neuron between",
-        )
-        for p in program.projections
-        if p.pool is not None
-        and isinstance(p.synapse, Dense | Conv)
-        and any(k > s for k, s in zip(p.pool.kernel_size, p.pool.stride, strict=True))
-    ]
-    return Findings(violations=tuple(found))
-
-
-def weight_range(program: Program, chip: Chip) -> Findings:
-    """Synapses of one sign hold 0..255 in absolute value, of both signs the even numbers -256..254."""
-    low_limit, high_limit = (int(v) for v in chip["weight_mixed"])
-    one_sign = int(chip["weight_one_sign"])
-    usage, violations = [], []
-    for projection in rules.synapses(program):
-        codes = projection.synapse.codes
-        low, high = rules.span(projection)
-        mixed = low < 0 < high
-        usage.append(Usage("weight", projection.name, max(-low, high), -low_limit if mixed else one_sign, "codes"))
-        if mixed and (low < low_limit or high > high_limit or np.any(codes % 2)):
-            message = f"its codes span {low}..{high}, of both signs the chip holds even numbers {low_limit}..{high_limit}"
-        elif not mixed and max(-low, high) > one_sign:
-            message = f"its codes span {low}..{high}, of one sign the chip holds up to {one_sign}"
-        else:
-            continue
-        violations.append(finding(projection.name, message, f"Quantise with --bits {chip['weight_bits']}"))
-    return Findings(tuple(usage), tuple(violations))
-
-
-def accumulator_range(program: Program, chip: Chip) -> Findings:
-    """What arrives at a neuron in one step stays in the dendritic accumulator, whatever spikes: interval analysis."""
-    least, most = signed_range(int(chip["accumulator_bits"]))
-    usage, violations = [], []
-    for name, bounds in analyse(program).items():
-        if program.population(name).neuron.family != "cuba":
-            continue
-        low, high = bounds.step
-        usage.append(Usage("accumulator", name, max(-low, high), most, "codes"))
-        if low <= least or high > most:
-            message = f"up to {low}..{high} arrive in one step, the accumulator holds {least + 1}..{most}"
-            violations.append(finding(name, message, "Use fewer weight bits or a smaller fan-in"))
-    return Findings(tuple(usage), tuple(violations))
-
-
-def state_range(program: Program, chip: Chip) -> Findings:
-    """Current and potential stay in their 24-bit registers, whatever spikes: interval analysis. v saturates, u would wrap."""
-    bits = int(chip["state_bits"])
-    found = rules.state_widths(program, chip, bits, LIF_UNIT)
-    violations = list(found.violations)
-    for name, bounds in analyse(program).items():
-        population = program.population(name)
-        if population.neuron.family != "cuba":
-            continue
-        kept = int(population.neuron["du"].min()) + 1
-        worst = max(-bounds.step[0], bounds.step[1]) * LIF_UNIT
-        if worst and (kept <= 0 or worst * ONE // kept >= 1 << (bits - 1)):
-            reach = "without bound" if kept <= 0 else f"to {worst * ONE // kept}"
-            message = f"its current can grow {reach}, {bits} bits hold up to {(1 << (bits - 1)) - 1}"
-            violations.append(finding(name, message, "Use fewer weight bits or a shorter tau_syn"))
-    return Findings(found.usage, tuple(violations), found.warnings)
-
-
-def delay_range(program: Program, chip: Chip) -> Findings:
-    """A synapse delays a spike by up to 62 steps beyond the one that every spike takes."""
-    limit = int(chip["delay"])
-    found = [
-        finding(p.name, f"it delays spikes by {p.delay - 1} steps, the chip by up to {limit}", "Use a longer time step")
-        for p in program.projections
-        if p.delay - 1 > limit
-    ]
-    return Findings(violations=tuple(found))
-
-
-def neurons_per_core(program: Program, chip: Chip) -> Findings:
-    """All neurons fit on the cores of one chip."""
-    used = sum(p.size for p in on_chip(program))
-    limit = int(chip["cores"]) * int(chip["neurons_per_core"])
-    message = f"it needs {used} neurons, the chip has {limit} ({chip['cores']} cores of {chip['neurons_per_core']})"
-    violations = (finding(chip.name, message, "Use a smaller network"),) if used > limit else ()
-    return Findings((Usage("neurons", chip.name, used, limit, "neurons"),), violations)
-
-
-def input_axons(program: Program, chip: Chip) -> Findings:
-    """Source neurons that reach one core: each takes one of the core's input axons."""
-    return rules.fullest_core(program, demand(program, chip), "axons", "input-axons", int(chip["input_axons"]), "axons")
-
-
-def synaptic_memory(program: Program, chip: Chip) -> Findings:
-    """Synapse lists of one core: blocks of 64 with a 10-bit header, in words of 64 bits."""
-    limit = int(chip["synaptic_memory_bits"])
-    return rules.fullest_core(program, demand(program, chip), "bits", "synaptic-memory", limit, "bits")
-
-
-def cores(program: Program, chip: Chip) -> Findings:
-    """The placement needs no more cores than one chip has."""
-    return rules.core_count(program, chip)
-
-
 GRAPH_RULES = (
     supported_nodes,
+    graded_spikes,
     path_form,
     integer_weights,
     time_step,
     subtracting_reset,
     reset_value,
     lower_bound,
-    current_bias,
+    feedback,
     decay_range,
     threshold_range,
     comparison,
     bias_range,
-)
-PROGRAM_RULES = (
-    pool_overlap,
-    weight_range,
-    accumulator_range,
-    state_range,
-    delay_range,
-    neurons_per_core,
-    input_axons,
-    synaptic_memory,
-    cores,
+    persistent_current,
 )

@@ -15,6 +15,7 @@ from snnport.nodes import Shape, conv_padding, pair
 from snnport.passes.paths import Path, output_populations, walk
 from snnport.targets import rules
 from snnport.targets.base import Findings, finding
+from snnport.targets.graded_rules import no_messages
 from snnport.targets.synapses import map_shape, pool_of
 
 NODES = (
@@ -49,11 +50,16 @@ def integer_weights(graph: Graph, chip: Chip) -> Findings:
 def time_base(graph: Graph, chip: Chip) -> Findings:
     """The chip is asynchronous: it has no clock that could open and close populations."""
     coding = coding_of(graph.metadata)
-    if coding is None or coding.code != "gate":
+    if coding is None or coding.code == "rate":
         return Findings()
-    gated = [name for name, window in coding.windows.items() if window.role == "gated"]
-    message = f"the gate code opens and closes {len(gated)} populations at set steps, the chip has no clock"
+    gated = [name for name, window in coding.windows.items() if window.role in ("gated", "free")]
+    message = f"the {coding.code} code opens and closes {len(gated)} populations at set steps, the chip has no clock"
     return Findings(violations=(finding(", ".join(gated) or chip.name, message, "Convert with --code rate"),))
+
+
+def graded_spikes(graph: Graph, chip: Chip) -> Findings:
+    """A spike is an event without a number."""
+    return no_messages(graph, chip)
 
 
 def max_pooling(graph: Graph, chip: Chip) -> Findings:
@@ -327,6 +333,7 @@ GRAPH_RULES = (
     path_form,
     integer_weights,
     time_base,
+    graded_spikes,
     max_pooling,
     recurrence,
     one_kernel,

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from snnport.exporters.memory import Core
 from snnport.fixed import IntArray
-from snnport.program import Conv, Dense, Diagonal, Program, Projection, Sparse, SumPool
-from snnport.sim.geometry import map_taps
+from snnport.program import Program, Projection
 from snnport.sim.tinyodin import MAX_CYCLES, NEURONS, NEVER, Inputs
+from snnport.targets.unrolled import unrolled
 
 Matrix = npt.NDArray[np.int64]
 
@@ -34,19 +35,9 @@ def addresses(program: Program) -> dict[str, int]:
 
 def matrix(projection: Projection) -> Matrix:
     """The weights (target, source) of a projection, pooling included."""
-    synapse = projection.synapse
-    weights: Matrix
-    if isinstance(synapse, Dense):
-        weights = synapse.codes.astype(np.int64)
-    elif isinstance(synapse, Diagonal):
-        weights = np.diag(synapse.codes.astype(np.int64))
-    elif isinstance(synapse, Sparse):
-        weights = np.zeros(synapse.shape, np.int64)
-        np.add.at(weights, (synapse.target, synapse.source), synapse.codes)
-    else:
-        weights = _windows(synapse, projection.name)
-    if projection.pool is not None:
-        weights = weights @ _windows(projection.pool, projection.name)
+    synapse: Any = unrolled(projection).synapse
+    weights = np.zeros(synapse.shape, np.int64)
+    np.add.at(weights, (synapse.target, synapse.source), synapse.codes)
     return weights
 
 
@@ -118,21 +109,3 @@ def event_words(raster: IntArray, bases: Mapping[str, int], inputs: Mapping[str,
     per_step = np.zeros(len(raster), np.int64)
     np.add.at(per_step, step, times)
     return np.repeat(column[source], times).astype(np.uint16), per_step
-
-
-def _windows(window: Conv | SumPool, where: str) -> Matrix:
-    """A convolution, or a pooling, as the matrix (target, source) that it is; both in C order."""
-    y, x = map_taps(window, where)
-    channels, height, width = window.input_shape
-    if isinstance(window, Conv):
-        outputs, inputs = window.codes.shape[:2]
-        codes, of = window.codes, [o * window.groups // outputs * inputs for o in range(outputs)]
-    else:
-        outputs, inputs = channels, 1
-        codes, of = np.ones((channels, 1, *window.kernel_size), np.int64), list(range(channels))
-    result: Matrix = np.zeros((outputs, y.targets, x.targets, channels, height, width), np.int64)
-    for ty, ky, sy in zip(y.target, y.kernel, y.source, strict=True):
-        for tx, kx, sx in zip(x.target, x.kernel, x.source, strict=True):
-            for o, first in enumerate(of):
-                result[o, ty, tx, first : first + inputs, sy, sx] += codes[o, :, ky, kx]
-    return result.reshape(outputs * y.targets * x.targets, channels * height * width)

@@ -16,7 +16,7 @@ from snnport.encoders import Stimulus
 from snnport.errors import InvalidInput, UnknownName
 from snnport.program import Population, Program
 from snnport.sim.counts import Counts
-from snnport.sim.engine import RunResult
+from snnport.sim.results import RunResult
 from snnport.sim.tinyodin import NEURONS, Inputs, StepRun, simulate_steps
 from snnport.targets.tinyodin.crossbar import addresses, core_of, event_words, fan_out
 from snnport.trace import Trace
