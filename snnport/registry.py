@@ -51,14 +51,27 @@ TARGETS = Registry(
     "target",
     {
         "cpu": "snnport.targets.cpu.target:CPU",
+        "loihi1": "snnport.targets.loihi.target:LOIHI1",
         "loihi2": "snnport.targets.loihi.target:LOIHI2",
         "speck2f": "snnport.targets.speck.target:SPECK2F",
         "tinyodin": "snnport.targets.tinyodin.target:TINYODIN",
+        "xylo_audio2": "snnport.targets.xylo.target:AUDIO2",
+        "xylo_audio3": "snnport.targets.xylo.target:AUDIO3",
+        "xylo_imu": "snnport.targets.xylo.target:IMU",
     },
 )
 
 RUNNERS = Registry("runner", {"tinyodin": "snnport.targets.tinyodin.runner:run"})
 """What runs a target's programs where the engine does not: same arguments and result as sim.engine.run."""
+
+BUILDERS = Registry(
+    "builder",
+    {
+        "resnet20": "snnport.models.resnet20:resnet20",
+        "sinabs-mnist": "snnport.models.sinabs_mnist:sinabs_mnist",
+    },
+)
+"""Networks whose weights come without them: name -> array to a graph."""
 
 PASSES = Registry(
     "pass",
@@ -71,7 +84,16 @@ PASSES = Registry(
         "split-signed-input": "snnport.passes.split_signed_input:SplitSignedInput",
         "quantize-activations": "snnport.passes.quantize_activations:QuantizeActivations",
         "quantize-weights": "snnport.passes.quantize_weights:QuantizeWeights",
+        "align-steps": "snnport.passes.align_steps:AlignSteps",
+        "bound-counts": "snnport.passes.bound_counts:BoundCounts",
         "spike": "snnport.passes.spike:Spike",
+        "unclip": "snnport.passes.unclip:Unclip",
+        "ramp": "snnport.targets.loihi.ramp:Ramp",
+        "fit": "snnport.targets.loihi.ramp:Fit",
         "quantize-snn": "snnport.passes.quantize_snn:QuantizeSnn",
+        "xylo-form": "snnport.passes.xylo_form:XyloForm",
+        "quantize-xylo": "snnport.passes.quantize_xylo:QuantizeXylo",
+        "quantize-planes": "snnport.passes.quantize_planes:QuantizePlanes",
+        "lava-scaling": "snnport.passes.lava_scaling:LavaScaling",
     },
 )
