@@ -28,7 +28,7 @@ def prepare(request: dict[str, Any]) -> Job:
     with np.load(request["case"]) as data:
         x = data["x"][: request["batch"]]
     stimulus = Stimulus(x.reshape(*x.shape[:2], -1), None, x.shape[1])
-    run = _prepared(program)
+    run = engine.prepare(program).run
     models = energy.models_for(program.target) if request.get("price") else ()
 
     def job() -> Any:
@@ -40,21 +40,6 @@ def prepare(request: dict[str, Any]) -> Job:
     job()
     priced = f", {len(models)} energy models priced" if models else ""
     return Job(job, _count, f"engine, {request['threads']} threads, all counts{priced}")
-
-
-def _prepared(program: Program) -> Any:
-    """engine.run with its layout made once. Where the engine can prepare a program itself, that is used."""
-    if hasattr(engine, "prepare"):
-        return engine.prepare(program).run
-    make_plan, plans = engine.make_plan, {}
-
-    def once(program: Program, *arguments: Any) -> Any:
-        if arguments not in plans:
-            plans[arguments] = make_plan(program, *arguments)
-        return plans[arguments]
-
-    engine.make_plan = once
-    return lambda stimulus, **options: engine.run(program, stimulus, **options)
 
 
 def _count(result: Any) -> dict[str, int]:

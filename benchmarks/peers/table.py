@@ -12,41 +12,65 @@ from pathlib import Path
 import numba
 import numpy as np
 
+WAYS = (
+    "How the peers run: the documentation of snnTorch and of Norse loops over the steps and calls the whole network in each;",
+    "the strongest configuration found takes all steps of a layer in one product and then its neurons step by step (Norse's",
+    "compiled by torch.compile where that is faster). Sinabs's documentation runs layer by layer, which is the strongest found",
+    "too. SpikingJelly documents both step modes; the multi-step mode is the faster one and stands in both columns. Lava,",
+    "Brian2 (C++ standalone) and SANA-FE have one way each. Row a: adding the same rows of weights and nothing else, first in",
+    "the order of the events (the fastest of four ways), then, in the column of the strongest, in tiles of targets with the",
+    "engine's own sum of rows.",
+)
 BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the table: wall times of both in seconds, and the least ratio (peer's time over ours) that is wanted."""
+    """One row of the table: wall times in seconds of ours, of the peer as its documentation runs it and in the strongest
+    configuration found, and the least ratio (peer's time over ours) that is wanted.
+    """
 
     key: str
     work: str
     peer: str
     config: str
     ours_s: float
-    theirs_s: float
+    documented_s: float
+    strongest_s: float
     least: float
     spikes: str
 
     @property
-    def ratio(self) -> float:
-        """How many times as long the peer takes."""
-        return self.theirs_s / self.ours_s
+    def ratios(self) -> tuple[float, float]:
+        """How many times as long the peer takes: as documented, and in the strongest configuration found."""
+        return self.documented_s / self.ours_s, self.strongest_s / self.ours_s
+
+    @property
+    def met(self) -> tuple[bool, bool]:
+        """Whether both ratios are large enough."""
+        documented, strongest = self.ratios
+        return documented >= self.least, strongest >= self.least
 
     def text(self) -> str:
         """One line for the terminal."""
-        met = "" if self.ratio >= self.least else "  BELOW"
+        documented, strongest = (
+            f"{seconds * 1e3:.2f} ms, ratio {ratio:.2f}{'' if met else ' BELOW'}"
+            for seconds, ratio, met in zip((self.documented_s, self.strongest_s), self.ratios, self.met, strict=True)
+        )
         return (
-            f"{self.key}  {self.work} | {self.peer}: {self.ours_s * 1e3:.2f} ms, {self.theirs_s * 1e3:.2f} ms, "
-            f"ratio {self.ratio:.2f} (at least {self.least:g}){met} | {self.spikes} | {self.config}"
+            f"{self.key}  {self.work} | {self.peer}: {self.ours_s * 1e3:.2f} ms; as documented {documented}; strongest "
+            f"{strongest} (at least {self.least:g}) | {self.spikes} | {self.config}"
         )
 
     def cells(self) -> str:
         """One line of the Markdown table."""
-        met = "yes" if self.ratio >= self.least else "**no**"
+        both = zip((self.documented_s, self.strongest_s), self.ratios, self.met, strict=True)
+        sides = " | ".join(
+            f"{milliseconds(seconds)} | {ratio:.3g} | {'yes' if met else '**no**'}" for seconds, ratio, met in both
+        )
         return (
-            f"| {self.key} | {self.work} | {self.peer} | {milliseconds(self.ours_s)} | {milliseconds(self.theirs_s)} "
-            f"| {self.ratio:.3g} | {self.least:g} | {met} | {self.spikes} | {self.config} |"
+            f"| {self.key} | {self.work} | {self.peer} | {milliseconds(self.ours_s)} | {sides} | {self.least:g} "
+            f"| {self.spikes} | {self.config} |"
         )
 
 
@@ -81,21 +105,26 @@ def machine() -> str:
 
 def page(lines: Sequence[Line], missing: Sequence[str], load: tuple[float, float]) -> str:
     """The section of RESULTS.md."""
-    met = sum(line.ratio >= line.least for line in lines)
+    met, strongest = (sum(line.met[side] for line in lines) for side in (0, 1))
     head = [
         "## Speed beside the peers",
         "",
         f"`make bench` (benchmarks/speed.py), {datetime.date.today().isoformat()}: {met} of {len(lines)} comparisons meet "
-        "their bar.",
+        f"their bar against the peer as its documentation runs it, {strongest} also against the strongest configuration of "
+        "it that was found.",
         "",
         f"Machine: {machine()}. Load average before and after: {load[0]:.1f}, {load[1]:.1f}; where it exceeds the share of "
         "this benchmark, other work took part of the cores, from both sides.",
         "",
-        "Ratio: the peer's time over ours, both measured in turns in one run. The time of set-up counts for neither: models "
-        "are built, programs laid out and code compiled beforehand. Both cores are allowed for each contender, save in row a.",
+        "Ratio: the peer's time over ours, all measured in turns in one run. The time of set-up counts for neither: models "
+        "are built, programs laid out and code compiled beforehand. Both cores are allowed for each contender, save in row a; "
+        "a peer gets one thread or two, whichever is faster.",
         "",
-        "| row | work | against | ours, ms | theirs, ms | ratio | at least | met | spikes | the peer's configuration |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        *WAYS,
+        "",
+        "| row | work | against | ours, ms | as documented, ms | ratio | met | strongest configuration found, ms | ratio | met "
+        "| at least | spikes | the peer's strongest configuration |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
         *(line.cells() for line in lines),
     ]
     tail = ["", "Left out:", "", *(f"- {text}" for text in missing)] if missing else []

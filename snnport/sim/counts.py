@@ -89,17 +89,24 @@ TOTALS = (
 """Counts that `total` sums up and that a price can be put on."""
 
 
-def memory_traffic(program: Program, operations: Mapping[str, int], update_words: int) -> tuple[int, int, int]:
+def code_bytes(program: Program) -> dict[str, int]:
+    """Projection -> the fewest whole bytes that hold every one of its codes."""
+    spans = {q.name: (int(q.synapse.codes.min(initial=0)), int(q.synapse.codes.max(initial=0))) for q in program.projections}
+    return {name: -(-signed_bits(low, high) // 8) for name, (low, high) in spans.items()}
+
+
+def memory_traffic(
+    program: Program, operations: Mapping[str, int], update_words: int, widths: Mapping[str, int] | None = None
+) -> tuple[int, int, int]:
     """Bytes of weights read, state read and state written by the cpu machine.
 
     A synaptic operation reads one code, in the fewest whole bytes that hold every code of its projection, and reads and
     writes one word of state; updates read and write `update_words` in all. A word has the chip's state_bits.
+    widths: what code_bytes gives, where it is known already.
     """
     state_bits = int(program.chip["state_bits"]) if "state_bits" in program.chip.numbers else DEFAULT_STATE_BITS
     word = -(-state_bits // 8)
-    weights = 0
-    for q in program.projections:
-        codes = q.synapse.codes
-        weights += operations[q.name] * -(-signed_bits(int(codes.min(initial=0)), int(codes.max(initial=0))) // 8)
+    known = code_bytes(program) if widths is None else widths
+    weights = sum(operations[q.name] * known[q.name] for q in program.projections)
     state = (sum(operations.values()) + update_words) * word
     return weights, state, state

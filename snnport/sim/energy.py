@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from snnport.sim.analytic import PICO, Line, spiking_lines, summed
 from snnport.sim.counts import TOTALS, Counts
 from snnport.sim.price_file import load_model, shipped
 from snnport.sim.price_model import PROVENANCES, Band, Price, PriceModel, TimeModel, Triple
+from snnport.sim.steps import longest_steps
 from snnport.sim.workload import Workload
 
 __all__ = [
@@ -100,6 +103,8 @@ def price(counts: Counts | Workload, model: PriceModel, time_s: float | None, wh
     static = _static(counts, model, time_s)
     if static is not None:
         bill = (*bill, static)
+        if model.time is not None and isinstance(counts, Workload) and counts.recorded is None:
+            unpriced = (*unpriced, "waiting for the busiest core of each step (spikes were not recorded)")
     elif model.static_w is not None:
         unpriced = (*unpriced, f"{STATIC} (the time of the run is not known)")
     (low, mid, high), _ = summed(bill)
@@ -131,26 +136,30 @@ def lines(counts: Counts | Workload, model: PriceModel) -> tuple[tuple[Line, ...
 
 
 def machine_time_s(work: Workload, model: TimeModel) -> Triple:
-    """Seconds of all samples on the model's machine: a barrier a step, and the core that had most to do in the whole run.
+    """Seconds of all samples on the model's machine: a barrier a step, and the core that has most to do in each step.
 
-    The busiest core differs from step to step, so that this is a lower bound of what the model's numbers give.
+    Where spikes were not recorded it is the core that had most to do in the whole run, a lower bound.
     """
     network, counts = work.network, work.counts
-    busy = {
-        "operations": network.core_operations,
-        "neurons": network.core_neurons * (counts.steps * counts.samples),
-        "sent": network.core_sent,
-        "received": network.core_received,
-        "spikes": network.core_spikes,
-    }
     barriers = counts.steps * counts.samples
-
-    def seconds(level: int) -> float:
-        cores = sum(values * model.core_ns[name].figures[level] for name, values in busy.items() if name in model.core_ns)
-        longest = float(cores.max()) if not isinstance(cores, int) and cores.size else 0.0
-        return (barriers * model.barrier_ns.figures[level] + longest) * 1e-9
-
-    return (seconds(0), seconds(1), seconds(2))
+    prices = [{name: band.figures[level] for name, band in model.core_ns.items()} for level in range(3)]
+    if work.recorded is not None:
+        longest = longest_steps(*work.recorded, prices)
+    else:
+        busy = {
+            "operations": network.core_operations,
+            "neurons": network.core_neurons * barriers,
+            "sent": network.core_sent,
+            "received": network.core_received,
+            "spikes": network.core_spikes,
+        }
+        longest = []
+        for price in prices:
+            cores = sum((busy[name] * ns for name, ns in price.items()), np.zeros(len(network.core_neurons)))
+            longest.append(float(cores.max(initial=0.0)))
+    barrier = model.barrier_chips_ns or model.barrier_ns if counts.chips > 1 else model.barrier_ns
+    low, mid, high = ((barriers * barrier.figures[i] + longest[i]) * 1e-9 for i in range(3))
+    return (low, mid, high)
 
 
 def models_for(target_name: str) -> tuple[PriceModel, ...]:

@@ -86,19 +86,29 @@ def fan_out(projection: Projection, n_sources: int, core_of: Ints, n_cores: int)
 
 def messages_per_spike(fans: Sequence[FanOut], n_sources: int) -> Ints:
     """Destination cores of one spike of every source neuron (C order): cores that any of the projections reaches."""
-    placed = [fan.placed() for fan in fans]
-    if not placed:
+    if not fans:
         return np.zeros(n_sources, np.int64)
-    if len(placed) == 1:
-        return np.diff(placed[0].start)[placed[0].row_of]
-    kind_of = np.zeros(n_sources, np.int64)
+    kind_of, kind, _ = reached_cores(fans, np.zeros(n_sources, np.int64))
+    return np.bincount(kind, minlength=int(kind_of.max(initial=-1)) + 1)[kind_of]
+
+
+def reached_cores(fans: Sequence[FanOut], group_of: Ints) -> tuple[Ints, Ints, Ints]:
+    """Which cores the projections `fans` of one population reach together, by kind of source neuron: (kind_of, kind, core).
+
+    Neurons of the same group (group_of: one number >= 0 a neuron) that reach the same cores are of one kind; kind_of names
+    the kind of every neuron. Entry k says that neurons of kind[k] reach core[k]; entries are distinct and ascending.
+    """
+    placed = [fan.placed() for fan in fans]
+    kind_of = group_of
     firsts = np.zeros(0, np.int64)
     for fan in placed:
         keys = kind_of * (len(fan.start) - 1) + fan.row_of
         _, firsts, kind_of = np.unique(keys, return_index=True, return_inverse=True)
-    reached = [_entries(fan, fan.row_of[firsts]) for fan in placed]
-    keys = np.unique(np.concatenate([kind * fan.n_cores + core for fan, (kind, core, _) in zip(placed, reached, strict=True)]))
-    return np.bincount(keys // max(1, placed[0].n_cores), minlength=len(firsts))[kind_of]
+    width = max((fan.n_cores for fan in placed), default=0)
+    parts = [kind * width + core for fan in placed for kind, core, _ in [entries(fan, fan.row_of[firsts])]]
+    keys = np.unique(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
+    kind, core = np.divmod(keys, max(1, width))
+    return kind_of, kind, core
 
 
 def _unpooled(projection: Projection, n_sources: int, cores: Ints, n_cores: int) -> FanOut:
@@ -133,11 +143,11 @@ def _pooled(projection: Projection, cores: Ints, n_cores: int) -> FanOut:
     c = np.arange(channels)[:, None]
     source = (c * height * width + (y.source[:, None] * width + x.source).ravel()).ravel()
     place = (c * y.targets * x.targets + (y.target[:, None] * x.targets + x.target).ravel()).ravel()
-    pair, core, synapses = _entries(window, place)
+    pair, core, synapses = entries(window, place)
     return _listed(np.arange(n_sources), source[pair], core, synapses, n_sources, n_cores)
 
 
-def _entries(fan: FanOut, rows: Ints) -> tuple[Ints, Ints, Ints]:
+def entries(fan: FanOut, rows: Ints) -> tuple[Ints, Ints, Ints]:
     """The entries of the listed rows, one row after the other: (place in `rows`, core, synapses)."""
     lengths = fan.start[rows + 1] - fan.start[rows]
     place = np.repeat(np.arange(len(rows)), lengths)

@@ -1,7 +1,9 @@
 """Spikes on the way between cores: messages, hops on the mesh, and what each core has to do.
 
 All of it is linear in the spikes of each source neuron, so that totals of a run come from counts.spikes_per_neuron and
-tables of destinations, without a visit per spike. docs/energy.md, "What is counted", gives the definitions.
+lists of destinations, without a visit per spike and without a table of neurons by cores. The spikes of the last step are
+sent like all others (a chip delivers them before the barrier that ends the step), though no step is left that sees them.
+docs/energy.md, "What is counted", gives the definitions.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from snnport.errors import InvalidGraph
 from snnport.program import Program
 from snnport.sim import timing
 from snnport.sim.counts import Counts, Ints
-from snnport.sim.timing import Cores, FanOut
+from snnport.sim.fanout import reached_cores
+from snnport.sim.timing import Cores
 
 MESH_NUMBERS = ("mesh_width", "mesh_height", "cores_per_tile")
 """A chip has a mesh if it has all of these numbers."""
@@ -112,8 +115,8 @@ def traffic(program: Program, counts: Counts, mesh: Mesh | None = None, host_pla
     mesh = mesh_of(program.chip) if mesh is None else mesh
     cores = _with_host(program, timing.cores_of(program, whole=False)) if host_placed else timing.cores_of(program, whole=False)
     n = len(cores.names)
-    distances = None if mesh is None else _distances(cores, mesh, program.chip.name)
-    chip_of = np.array([chip for chip, _ in cores.names], np.int64)
+    places = None if mesh is None else _places(cores, mesh, program.chip.name)
+    chip_of = np.array([*(chip for chip, _ in cores.names), -1], np.int64)
     operations, received, sent, spikes = (np.zeros(n + 1, np.int64) for _ in range(4))
     neurons = np.zeros(n + 1, np.int64)
     between_chips, hops = 0, np.zeros(4, np.int64)
@@ -125,22 +128,28 @@ def traffic(program: Program, counts: Counts, mesh: Mesh | None = None, host_pla
         links = [q for q in program.projections if q.source == p.name]
         fans = [timing.fan_out(q, p.size, cores.of[q.target], n) for q in links]
         for fan in fans:
-            by_row = np.bincount(fan.row_of, weights=fired, minlength=len(fan.table))
-            operations += _exact(by_row) @ fan.table
+            by_row = _exact(np.bincount(fan.row_of, weights=fired, minlength=len(fan.start) - 1))
+            np.add.at(operations, fan.core, fan.synapses * by_row[fan.rows])
         if not fans or not fired.any():
             continue
-        for reached, source, weight in _groups(fans, of, fired):
-            received[:n] += weight * reached
-            sent[source] += weight * int(reached.sum())
-            if source < n:
-                between_chips += weight * int(np.count_nonzero(reached & (chip_of != chip_of[source])))
-            if distances is not None:
-                same = reached if source == n else reached & (chip_of == chip_of[source])
-                hops += weight * distances[source][same].sum(axis=0)
+        kind_of, kind, core = reached_cores(fans, of)
+        kinds = int(kind_of.max()) + 1
+        weight = _exact(np.bincount(kind_of, weights=fired, minlength=kinds))[kind]
+        source_of = np.zeros(kinds, np.int64)
+        source_of[kind_of] = of
+        source = source_of[kind]
+        np.add.at(received, core, weight)
+        np.add.at(sent, source, weight)
+        inside = (source == n) | (chip_of[source] == chip_of[core])
+        between_chips += int(weight[~inside].sum())
+        if places is not None:
+            way = (places[core] - places[source])[inside]
+            hops += (weight[inside, None] * np.concatenate((np.maximum(way, 0), np.maximum(-way, 0)), axis=1)).sum(axis=0)
+    east, north, west, south = (int(h) for h in hops)
     return Traffic(
         int(received.sum()),
         between_chips,
-        None if mesh is None else Hops(*(int(h) for h in hops)),
+        None if mesh is None else Hops(east, west, north, south),
         None if mesh is None else len({(chip, core // mesh.cores_per_tile) for chip, core in cores.names}),
         operations[:n],
         neurons[:n],
@@ -164,37 +173,12 @@ def _exact(values: npt.NDArray[Any]) -> Ints:
     return np.asarray(np.rint(values), np.int64)
 
 
-def _groups(fans: list[FanOut], source_core: Ints, fired: Ints) -> list[tuple[npt.NDArray[np.bool_], int, int]]:
-    """(cores reached (n_cores,), source core, spikes), one entry for each way of neurons that fired to reach cores."""
-    keys = np.column_stack([fan.row_of for fan in fans] + [source_core])[fired > 0]
-    kinds, kind_of = np.unique(keys, axis=0, return_inverse=True)
-    weights = _exact(np.bincount(kind_of.ravel(), weights=fired[fired > 0], minlength=len(kinds)))
-    groups = []
-    for kind, weight in zip(kinds, weights, strict=True):
-        reached = np.zeros(fans[0].table.shape[1] - 1, bool)
-        for fan, row in zip(fans, kind, strict=False):
-            reached |= fan.table[row, :-1] > 0
-        groups.append((reached, int(kind[-1]), int(weight)))
-    return groups
-
-
-def _distances(cores: Cores, mesh: Mesh, chip_name: str) -> Ints:
-    """(n_cores + 1, n_cores, 4): hops east, west, north, south from every core in use, the last row from HOST_TILE."""
+def _places(cores: Cores, mesh: Mesh, chip_name: str) -> Ints:
+    """(n_cores + 1, 2): x and y of the tile of every core in use, the last row that of HOST_TILE."""
     places = []
     for chip, core in cores.names:
         x, y = mesh.place(core)
         if x >= mesh.width:
             raise InvalidGraph(f"core {core} of chip {chip}", f"{chip_name} has a mesh of {mesh.cores} cores", "Place it again")
         places.append((x, y))
-    to = np.array(places, np.int64).reshape(-1, 2)
-    start = np.concatenate((to, [mesh.place(HOST_TILE * mesh.cores_per_tile)]))
-    difference = to[None] - start[:, None]
-    return np.stack(
-        [
-            np.maximum(difference[..., 0], 0),
-            np.maximum(-difference[..., 0], 0),
-            np.maximum(difference[..., 1], 0),
-            np.maximum(-difference[..., 1], 0),
-        ],
-        axis=2,
-    )
+    return np.array([*places, mesh.place(HOST_TILE * mesh.cores_per_tile)], np.int64)

@@ -14,20 +14,21 @@ import numpy as np
 
 from snnport.errors import InvalidGraph, UnsupportedNode
 from snnport.program import Population
-from snnport.sim.families import firing, graded, leaky, loihi, one_by_one
+from snnport.sim.families import firing, graded, leaky, loihi, one_by_one, slope
 from snnport.sim.families.base import Family, Rows
-from snnport.sim.families.firing import IF, INTEGRATOR, step_if, step_if_simple, step_integrator
+from snnport.sim.families.firing import IF, INTEGRATOR, step_if, step_integrator
 from snnport.sim.families.graded import DELTA, SIGMA_DELTA, step_delta, step_graded, step_sigma_delta
 from snnport.sim.families.leaky import ALIF, LIF, step_alif, step_lif, step_lif_simple
-from snnport.sim.families.loihi import ATRLIF, step_atrlif, step_cuba
+from snnport.sim.families.loihi import ATRLIF, CUBA_RESET, step_atrlif, step_cuba, step_cuba_reset
 from snnport.sim.families.one_by_one import DYNAP, XYLO, begin_dynap, step_dynap, step_xylo
+from snnport.sim.families.slope import SLOPE, step_slope
 from snnport.sim.vector import inner
 
 HOST_FAMILIES = frozenset({"input", "generator"})
 """Families that sit on no core: the host or a sequencer emits their spikes."""
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {**firing.FAMILIES, **loihi.FAMILIES, **leaky.FAMILIES, **one_by_one.FAMILIES, **graded.FAMILIES}
+    {**firing.FAMILIES, **loihi.FAMILIES, **leaky.FAMILIES, **one_by_one.FAMILIES, **graded.FAMILIES, **slope.FAMILIES}
 )
 
 
@@ -66,9 +67,11 @@ def family_of(population: Population) -> Family:
 
 
 def sends_payloads(population: Population) -> bool:
-    """Whether its spikes carry a number each, rather than a multiplicity: by family, or as an `input` that is graded."""
-    if population.neuron.family == "input":
-        return bool(np.any(population.neuron.params.get("graded", np.zeros(1))))
+    """Whether its spikes carry a number each, rather than a multiplicity: by family, as a graded `input`, or as a `generator`
+    of values."""
+    key = {"input": "graded", "generator": "value"}.get(population.neuron.family)
+    if key is not None:
+        return bool(np.any(population.neuron.params.get(key, np.zeros(1))))
     return family_of(population).payloads
 
 
@@ -76,8 +79,6 @@ def sends_payloads(population: Population) -> bool:
 def step(cell: Any, state: Any, params: Any, index: Any, count: Any, at: Any, tally: Any) -> Any:
     """Dispatch to the step function of a common family; returns the number of neurons that fired."""
     if cell.family == IF:
-        if cell.simple:
-            return step_if_simple(cell, state, params, index, count, at, tally)
         return step_if(cell, state, params, index, count, at, tally)
     if cell.family == INTEGRATOR:
         return step_integrator(cell, state, params, tally)
@@ -103,6 +104,8 @@ def step_any(cell: Any, ints: Any, state: Any, params: Any, index: Any, count: A
         return step_alif(cell, state, params, index, count, at, tally)
     if cell.family == ATRLIF:
         return step_atrlif(cell, state, params, index, count, at, tally)
+    if cell.family == CUBA_RESET:
+        return step_cuba_reset(cell, state, params, index, count, at, tally)
     if cell.family == XYLO:
         return step_xylo(cell, ints, state, params, index, count, at, tally)
     if cell.family == DYNAP:
@@ -111,6 +114,8 @@ def step_any(cell: Any, ints: Any, state: Any, params: Any, index: Any, count: A
         return step_delta(cell, state, params, index, count, at, tally)
     if cell.family == SIGMA_DELTA:
         return step_sigma_delta(cell, state, params, index, count, at, tally)
+    if cell.family == SLOPE:
+        return step_slope(cell, state, params, index, count, at, tally)
     if cell.family > DYNAP:
         return step_graded(cell, state, params, index, count, at, tally)
     return step(cell, state, params, index, count, at, tally)

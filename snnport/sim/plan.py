@@ -13,9 +13,11 @@ from snnport.errors import InvalidGraph
 from snnport.program import Population, Program, Projection
 from snnport.sim import neurons, synapses, timing
 from snnport.sim.families.base import MOST_PAYLOAD, UNBOUNDED, Arrivals, Prepared, largest
+from snnport.sim.families.firing import generated
 from snnport.sim.geometry import Ints, layout_of
 from snnport.sim.neurons import HOST_FAMILIES
 from snnport.sim.records import Builder
+from snnport.sim.schedule import Pace, groups_of, pace_of, tiled_populations
 from snnport.sim.synapses import KINDS, Wiring
 from snnport.sim.timing import Clock, Cores
 
@@ -30,6 +32,8 @@ class Plan:
     order: populations in the order of a step. links: projections in the order of the records. inside: population ->
     position of every neuron (C order) in the engine's order. most: population -> spikes a neuron fires in one step at most,
     or the largest |payload|. payloads: populations that send numbers. extended: see kernel.run_samples. codes: by codes_type.
+    groups: first population of each group of schedule.groups_of, and the number of populations. ring_size, pending_size:
+    entries that the records point into, of one sample. raster_size: most sources of a population that goes in tiles.
     """
 
     steps: int
@@ -47,7 +51,11 @@ class Plan:
     initial: npt.NDArray[Any]
     generated: EventLists
     n_neurons: int
+    groups: Ints
+    pace: Pace
     ring_size: int
+    pending_size: int
+    raster_size: int
     pooled_size: int
     clock: Clock | None
     cores: Cores
@@ -63,7 +71,8 @@ def make_plan(program: Program, steps: int, stimulus_count: int) -> Plan:
     populations = {p.name: p for p in program.populations}
     layouts = {p.name: layout_of(p, program.into(p.name)) for p in program.populations}
     inside = {name: layout.inside() for name, layout in layouts.items()}
-    order = step_order(program)
+    groups = groups_of(program)
+    order = tuple(p for group in groups for p in group)
     links = tuple(q for p in order for q in program.into(p.name))
     wirings = [
         synapses.wire(q, populations[q.source], populations[q.target], inside[q.source], layouts[q.target]) for q in links
@@ -75,7 +84,11 @@ def make_plan(program: Program, steps: int, stimulus_count: int) -> Plan:
     state_type = np.dtype(np.int32 if bound < np.iinfo(np.int32).max else np.int64)
     clock = timing.clock_of(program.chip)
     cores = timing.cores_of(program, whole=clock is not None)
-    builder = Builder(program, order, inside, cores, clock, steps, wide=state_type.itemsize == 8)
+    tiled = tiled_populations(program, groups)
+    pace = pace_of(program, steps, tiled, len(cores.names))
+    tiled = tiled if pace.steps > 1 else frozenset()
+    wide = state_type.itemsize == 8
+    builder = Builder(program, order, inside, cores, clock, steps, wide, tiled, pace.steps, most)
     link_records = builder.link_records(links, wirings)
     cell_records = builder.cell_records(prepared)
     tables = builder.tables.joined()
@@ -91,12 +104,16 @@ def make_plan(program: Program, steps: int, stimulus_count: int) -> Plan:
         cell_records=cell_records,
         link_records=link_records,
         tables=tables,
-        codes=(codes32, codes32, codes32) if builder.wide else (codes8, codes16, codes32),
+        codes=(codes32, codes32, codes32) if wide else (codes8, codes16, codes32),
         params=builder.params.joined(),
         initial=builder.initial.joined(),
         generated=_generated(order, inside, steps),
         n_neurons=sum(p.size for p in order),
+        groups=np.cumsum([0, *map(len, groups)]),
+        pace=pace,
         ring_size=builder.ring_size,
+        pending_size=builder.pending_size,
+        raster_size=builder.raster_size,
         pooled_size=int(link_records["pooled"].max(initial=0)),
         clock=clock,
         cores=cores,
@@ -132,26 +149,13 @@ def _generated(order: Sequence[Population], inside: Mapping[str, Ints], steps: i
     for p in order:
         if p.neuron.family != "generator":
             continue
-        time, neuron = p.neuron["time"].astype(np.int64), inside[p.name][p.neuron["index"]]
-        pairs, times = np.unique(np.stack([time, neuron])[:, time < steps], axis=1, return_counts=True)
-        start.append(start[-1][-1] + np.cumsum(np.bincount(pairs[0], minlength=steps)))
-        index.append(pairs[1])
-        count.append(times)
+        pairs, carried = generated(neurons.parameters(p))
+        time, neuron = pairs[0], inside[p.name][pairs[1]]
+        order_of = np.lexsort((neuron, time))[: np.count_nonzero(time < steps)]
+        start.append(start[-1][-1] + np.cumsum(np.bincount(time[order_of], minlength=steps)))
+        index.append(neuron[order_of])
+        count.append(carried[order_of])
     return np.concatenate(start), np.concatenate(index).astype(np.int32), np.concatenate(count).astype(np.int32)
-
-
-def step_order(program: Program) -> tuple[Population, ...]:
-    """Populations in topological order of the projections without delay, otherwise in the program's order."""
-    waiting = {p.name: {q.source for q in program.into(p.name) if q.delay == 0} for p in program.populations}
-    order: list[Population] = []
-    while waiting:
-        ready = next((p for p in program.populations if p.name in waiting and not waiting[p.name] & set(waiting)), None)
-        if ready is None:
-            names = ", ".join(sorted(waiting))
-            raise InvalidGraph("program", f"projections without delay close a loop among {names}", "Give one of them a delay")
-        order.append(ready)
-        del waiting[ready.name]
-    return tuple(order)
 
 
 def _check(program: Program) -> None:
@@ -202,8 +206,9 @@ def _prepare(
     total = {name: count * steps for name, count in most.items()}
     for p in program.populations:
         if p.neuron.family == "generator":
-            total[p.name] = int(np.bincount(values[p.name]["index"].ravel()).max(initial=0))
-            most[p.name] = total[p.name]
+            pairs, carried = generated(values[p.name])
+            total[p.name] = int(np.bincount(pairs[1], np.abs(carried)).max(initial=0))
+            most[p.name] = largest(carried)
     prepared: dict[str, Prepared] = {}
     sending = {p.name for p in program.populations if neurons.sends_payloads(p)}
     for p in program.populations:
@@ -230,7 +235,7 @@ def _prepare(
 
 def _most(population: Population, values: Mapping[str, Ints]) -> int:
     """Most spikes or largest |payload| of a population of which nothing but its parameters is known."""
-    if not neurons.sends_payloads(population):
+    if not neurons.sends_payloads(population) or "v_min" not in values:
         return int(values.get("max_spikes", np.ones(1)).max(initial=1))
     # What a bounded neuron sends may be the difference of two of its values, behind a bias.
     return min(2 * (largest(values["v_min"], values["v_max"]) + largest(values["bias"])), MOST_PAYLOAD)

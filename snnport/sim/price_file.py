@@ -20,6 +20,7 @@ KNOWN = (
     *("name", "provenance", "node_nm", "voltage", "targets", "what_if", "unpriced"),
     *("terms", "static", "time", "analytic", "multiply"),
 )
+TIME_ENTRIES = ("barrier", "barrier_chips", *CORE_COUNTS)
 
 
 def load_model(path: Path) -> PriceModel:
@@ -78,14 +79,15 @@ def _price(where: str, name: str, entry: Any) -> Price:
 def _time(where: str, data: Mapping[str, Any]) -> TimeModel:
     bands: dict[str, Band] = {}
     for name, entry in data.items():
-        if name not in ("barrier", *CORE_COUNTS):
-            raise UnknownName.among("entry of [time]", name, ("barrier", *CORE_COUNTS))
+        if name not in TIME_ENTRIES:
+            raise UnknownName.among("entry of [time]", name, TIME_ENTRIES)
         if not isinstance(entry, Mapping):
             raise InvalidInput(f"{where}.{name}", "it is no table", f"Write [time.{name}]")
         bands[name] = _band(f"{where}.{name}", entry, "ns")
     if "barrier" not in bands:
         raise InvalidInput(where, "it has no 'barrier'", "Add [time.barrier], of zeros if the machine waits for nothing")
-    return TimeModel(bands.pop("barrier"), MappingProxyType(bands))
+    barrier, chips = bands.pop("barrier"), bands.pop("barrier_chips", None)
+    return TimeModel(barrier, MappingProxyType(bands), chips)
 
 
 def _analytic(where: str, data: Mapping[str, Any]) -> Analytic:

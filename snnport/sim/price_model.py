@@ -44,11 +44,13 @@ class Price:
 class TimeModel:
     """Seconds of a machine without a clock: a barrier a step, and the work of the busiest core.
 
-    barrier_ns: of one step. core_ns: a name of CORE_COUNTS -> nanoseconds for each.
+    barrier_ns: of one step. core_ns: a name of CORE_COUNTS -> nanoseconds for each. barrier_chips_ns: of one step of a
+    network on several chips, None where it is not known to differ.
     """
 
     barrier_ns: Band
     core_ns: Mapping[str, Band]
+    barrier_chips_ns: Band | None = None
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 _njit: Any = njit
-inner = _njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")
+inner = _njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", _nrt=False)
 """Decorator of functions that only compiled code calls; the caller's cache entry holds them."""
 
 
-def _lane_pointer(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, lanes: int) -> tuple[Any, Any, int]:
+def lane_pointer(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, lanes: int) -> tuple[Any, Any, int]:
+    """Pointer to `lanes` entries of a one-dimensional array from `offset` on, their vector type, and their alignment."""
     item = context.get_data_type(array_type.dtype)
     data = context.make_array(array_type)(context, builder, array).data
     vector = ir.VectorType(item, lanes)
@@ -36,8 +37,8 @@ def _make_add(lanes: int, scaled: bool) -> Any:
     def add(_typing: Any, state: Any, so: Any, codes: Any, co: Any, factor: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             state_type, _, codes_type, _, _ = signature.args
-            target, wide, align = _lane_pointer(context, builder, state_type, args[0], args[1], lanes)
-            source, _, code_align = _lane_pointer(context, builder, codes_type, args[2], args[3], lanes)
+            target, wide, align = lane_pointer(context, builder, state_type, args[0], args[1], lanes)
+            source, _, code_align = lane_pointer(context, builder, codes_type, args[2], args[3], lanes)
             value = _widened(builder, builder.load(source, align=code_align), wide)
             if scaled:
                 item = wide.element
@@ -61,11 +62,11 @@ def _make_add_four(lanes: int) -> Any:
     def add(_typing: Any, state: Any, so: Any, codes: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             state_type, _, codes_type = signature.args[:3]
-            target, wide, align = _lane_pointer(context, builder, state_type, args[0], args[1], lanes)
+            target, wide, align = lane_pointer(context, builder, state_type, args[0], args[1], lanes)
             middle = ir.VectorType(ir.IntType(16), lanes) if codes_type.dtype.bitwidth == 8 else wide
             parts = []
             for offset in args[3:]:
-                source, _, code_align = _lane_pointer(context, builder, codes_type, args[2], offset, lanes)
+                source, _, code_align = lane_pointer(context, builder, codes_type, args[2], offset, lanes)
                 parts.append(_widened(builder, builder.load(source, align=code_align), middle))
             total = builder.add(builder.add(parts[0], parts[1]), builder.add(parts[2], parts[3]))
             value = builder.add(builder.load(target, align=align), _widened(builder, total, wide))

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
+from snnport.encoders import NUMBERS
 from snnport.errors import UnknownName
 from snnport.fixed import signed_bits
 from snnport.program import Conv, Dense, Diagonal, Program, Projection
@@ -80,6 +82,7 @@ class Workload:
 
     cells: population that sits on a chip -> its neurons. derived: the counts of DERIVED; neuron_updates_driven is None where
     the spikes were not recorded, hops are None where the chip states no mesh. state_bytes: of one word of neuron state.
+    recorded: the program and the spikes of all its populations, None where not all were recorded.
     """
 
     counts: Counts
@@ -88,6 +91,7 @@ class Workload:
     cells: Mapping[str, int]
     derived: Mapping[str, int | None]
     state_bytes: int
+    recorded: tuple[Program, Trace] | None = None
 
     @property
     def chips(self) -> int:
@@ -165,7 +169,8 @@ def workload_of(program: Program, counts: Counts, trace: Trace | None = None, me
     state_bits = int(program.chip["state_bits"]) if "state_bits" in program.chip.numbers else DEFAULT_STATE_BITS
     layers = tuple(_layer(program, q, counts) for q in program.projections)
     cells = MappingProxyType({p.name: p.size for p in program.populations if family[p.name] not in HOST_FAMILIES})
-    return Workload(counts, network, layers, cells, MappingProxyType(derived), -(-state_bits // 8))
+    recorded = None if trace is None or any(p.name not in trace.spikes for p in program.populations) else (program, trace)
+    return Workload(counts, network, layers, cells, MappingProxyType(derived), -(-state_bits // 8), recorded)
 
 
 def _encoder_operations(program: Program, counts: Counts) -> int:
@@ -174,8 +179,13 @@ def _encoder_operations(program: Program, counts: Counts) -> int:
     if encoder is None:
         return 0
     neurons = sum(program.population(name).size for name in program.inputs)
-    values = neurons // 2 if encoder.get("signed") else neurons
+    values = neurons // 2 if _doubled(encoder) else neurons
     return counts.samples * (values + neurons * counts.steps)
+
+
+def _doubled(encoder: Mapping[str, Any]) -> bool:
+    """Whether signed input comes twice, as x and -x; a message carries its sign."""
+    return bool(encoder.get("signed")) and encoder.get("kind") not in NUMBERS
 
 
 def _readout_operations(program: Program, counts: Counts) -> int:
@@ -218,7 +228,7 @@ def _layer(program: Program, q: Projection, counts: Counts) -> Layer:
         _levels(windows, encoder if is_input else {}, counts.steps),
         isinstance(synapse, Diagonal) and low == high,
         source.neuron.family == "generator",
-        is_input and bool(encoder.get("signed")),
+        is_input and _doubled(encoder),
     )
 
 

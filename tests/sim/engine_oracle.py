@@ -15,7 +15,9 @@ NEUTRAL = {
     "if": dict.fromkeys(("v_init", "reset", "v_reset", "bias", "v_load"), 0)
     | {"load_step": -1, "max_spikes": 1, "v_min": None, "v_max": None},
     "integrator": {"v_init": 0, "bias": 0},
+    "slope": dict.fromkeys(("v_init", "reset", "v_reset", "v_load"), 0) | {"clear_step": -1, "load_step": -1},
     "cuba": {"bias_mant": 0, "bias_exp": 0},
+    "cuba_reset": {"bias_mant": 0, "bias_exp": 0, "reset_offset": 0},
     "atrlif": {"bias_mant": 0, "bias_exp": 0},
     "lif": dict.fromkeys(("v_init", "bias", "decay", "reset", "v_reset", "refractory"), 0)
     | {"decay_shift": -1, "max_spikes": 1, "v_min": None, "v_max": None},
@@ -25,8 +27,8 @@ NEUTRAL = {
     "dynap": dict.fromkeys(("v_init", "bias", "reset", "v_reset"), 0) | {"v_min": None, "v_max": None, "max_spikes": 65535},
     "graded": {"v_threshold": 0, "bias": 0, "shift": 0, "v_min": None, "v_max": None},
     "graded_relu": {"v_threshold": 0, "bias": 0, "shift": 0, "v_min": None, "v_max": None},
-    "delta": {"bias": 0, "v_min": None, "v_max": None},
-    "sigma_delta": {"bias": 0, "rectify": 1, "v_min": None, "v_max": None},
+    "delta": {"bias": 0, "shift": 0, "v_min": None, "v_max": None},
+    "sigma_delta": {"bias": 0, "rectify": 1, "shift": 0, "v_min": None, "v_max": None},
 }
 HOST = ("input", "generator")
 EVENT_BY_EVENT = ("xylo", "dynap")
@@ -155,6 +157,16 @@ class Cell:
             for k in range(self.n):
                 if self.p["load_step"][k] == t:
                     self.v[k] = self.p["v_load"][k]
+        if self.family == "slope":
+            for k in range(self.n):
+                if t in (self.p["clear_step"][k], self.p["load_step"][k]):
+                    self.u[k] = 0
+                if self.p["load_step"][k] == t:
+                    self.v[k] = self.p["v_load"][k]
+        if self.family == "cuba_reset":
+            for k in range(self.n):
+                if (t + 1) % self.p["reset_interval"][k] == self.p["reset_offset"][k] % self.p["reset_interval"][k]:
+                    self.u[k] = self.v[k] = 0
 
     def step(self, arrivals):
         if self.family in EVENT_BY_EVENT:
@@ -262,7 +274,7 @@ class Cell:
         if abs(change) < p["v_threshold"]:
             return 0
         self.v[k] = x
-        return change
+        return change >> p["shift"]
 
     def _sigma_delta(self, k, a):
         p = {name: value[k] for name, value in self.p.items()}
@@ -274,7 +286,16 @@ class Cell:
         if abs(change) < p["v_threshold"]:
             return 0
         self.sent[k] = x
-        return change
+        return change >> p["shift"]
+
+    def _slope(self, k, a):
+        self.u[k] += a
+        v = self.v[k] + self.u[k]
+        fires = v >= self.p["v_threshold"][k]
+        if fires:
+            v = self.p["v_reset"][k] if self.p["reset"][k] else v - self.p["v_threshold"][k]
+        self.v[k] = v
+        return int(fires)
 
     def _integrator(self, k, a):
         self.v[k] += a + self.p["bias"][k]
@@ -315,6 +336,8 @@ class Cell:
         self.v[k] = 0 if fires else self.v[k]
         return int(fires)
 
+    _cuba_reset = _cuba
+
 
 def ordered(program: Program):
     """Populations so that every projection without delay runs forward."""
@@ -338,7 +361,8 @@ def simulate(program: Program, rasters: np.ndarray, steps: int):
     families = {p.name: p.neuron.family for p in program.populations}
     wires = {q.name: synapses(q, sizes[q.source]) for q in program.projections}
     numbers = {
-        p.name: p.neuron.family in SENDS_NUMBERS or bool(np.any(p.neuron.params.get("graded", 0))) for p in program.populations
+        p.name: p.neuron.family in SENDS_NUMBERS or any(np.any(p.neuron.params.get(key, 0)) for key in ("graded", "value"))
+        for p in program.populations
     }
     core = {}
     for s in program.placements:
@@ -378,8 +402,9 @@ def simulate(program: Program, rasters: np.ndarray, steps: int):
                 elif families[name] == "generator":
                     spikes = [0] * cell.n
                     params = cell.population.neuron.params
-                    for time, index in zip(params["time"].tolist(), params["index"].tolist(), strict=True):
-                        spikes[index] += time == t
+                    values = np.broadcast_to(params.get("value", 1), params["time"].shape).tolist()
+                    for time, index, value in zip(params["time"].tolist(), params["index"].tolist(), values, strict=True):
+                        spikes[index] += value * (time == t)
                 else:
                     cell.load(t)
                     arrivals = [0] * cell.n

@@ -68,7 +68,8 @@ class Maker:
         if not self.every:
             return self.pick("if", "if", "if", "if", "integrator", "cuba")
         sources = [q.source for q in self.projections if q.target == name]
-        chosen = self.pick("if", "integrator", "cuba", "atrlif", "lif", "lif", "alif", *EVENTS, *EVENTS, *NUMBERS)
+        leaky = "lif", "lif", "alif", "slope"
+        chosen = self.pick("if", "integrator", "cuba", "cuba_reset", "atrlif", *leaky, *EVENTS, *EVENTS, *NUMBERS)
         numbers = any(source != name and self.sends_numbers(source) for source in sources)
         return self.pick(*NUMBERS) if numbers and chosen in EVENTS else chosen
 
@@ -99,6 +100,9 @@ class Maker:
         elif family == "alif":
             params = {"v_threshold": self.value(n, -scale, 2 * scale), "a_step": self.value(n, 0, scale)}
             params |= self.decay(n) | self.decay(n, "a_") | self.drawn(n, ("reset", 0.6, 0, 2), *start, reset[1], *bounds)
+        elif family == "slope":
+            params = {"v_threshold": self.value(n, -5, 2 * scale)} | self.drawn(n, start[0], *reset)
+            params |= self.drawn(n, ("clear_step", 0.6, -1, 12), ("load_step", 0.6, -1, 12), ("v_load", 0.8, -scale, scale))
         elif family == "xylo":
             params = {"v_threshold": self.value(n, 1, min(2 * scale, 32767))}
             params |= {name: self.value(n, 0, self.pick(3, 15)) for name in ("dash_mem", "dash_syn")}
@@ -114,19 +118,18 @@ class Maker:
             params = {"v_threshold": self.value(n, least, self.pick(1, small))} | self.drawn(n, ("bias", 0.3, -small, small))
             if family == "sigma_delta":
                 params |= self.drawn(n, ("rectify", 0.5, 0, 1))
-            if least == 0:
-                params |= self.drawn(n, ("shift", 0.5, 0, 9))
+            params |= self.drawn(n, ("shift", 0.5, 0, 9))
             params |= {"v_min": self.value(n, -small, 0), "v_max": self.value(n, 0, small)}
         return Neuron(family, params)
 
     def neuron(self, name, n, steps) -> Neuron:
         family = self.family(name)
         scale = self.pick(1, 40, 500, 1 << 33 if self.big else 5000)
-        if family not in ("if", "integrator", "cuba"):
+        if family not in ("if", "integrator", "cuba", "cuba_reset"):
             return self.special(family, n, scale)
         if family == "integrator":
             return Neuron(family, {"v_init": self.value(n, -scale, scale), "bias": self.value(n, -3, 3)})
-        if family == "cuba":
+        if family in ("cuba", "cuba_reset"):
             params = {
                 "du": self.value(n, -1, self.pick(0, 4095)),
                 "dv": self.value(n, 0, self.pick(0, 4096)),
@@ -134,6 +137,9 @@ class Maker:
             }
             if self.rng.random() < 0.5:
                 params |= {"bias_mant": self.value(n, -4096, 4095), "bias_exp": self.value(n, -3, 7)}
+            if family == "cuba_reset":
+                params["reset_interval"] = self.value(n, 1, self.pick(3, 9, 100))
+                params |= self.drawn(n, ("reset_offset", 0.7, 0, 20))
             return Neuron(family, params)
         params = {"v_threshold": self.value(n, 1, 2 * scale)}
         for name, chance, low, high in (
@@ -216,6 +222,8 @@ class Maker:
         if rng.random() < 0.5:
             n, events = int(rng.integers(1, 4)), int(rng.integers(0, 6))
             times = {"time": rng.integers(0, steps + 2, events), "index": rng.integers(0, n, events)}
+            if self.every and rng.random() < 0.5:
+                times["value"] = rng.choice([-3, -1, 2, 5], events)
             self.populations.append(Population("control", (n,), Neuron("generator", times)))
         for i in range(int(rng.integers(1, 5))):
             name, shape = f"p{i}", None

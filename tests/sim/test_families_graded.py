@@ -151,3 +151,17 @@ def test_an_input_is_graded_as_a_whole():
     half = Population("in", (2,), Neuron("input", {"graded": np.array([0, 1])}))
     with pytest.raises(InvalidGraph, match="some of its neurons are graded"):
         run(replace(program, populations=(half, program.populations[1])), Stimulus(np.ones((1, 2, 2), int), None, 2))
+
+
+def test_a_generator_of_values_sends_numbers():
+    params = {"time": np.array([0, 2, 2, 1, 1]), "index": np.array([0, 0, 0, 1, 1]), "value": np.array([7, -3, 1, 5, -5])}
+    source = Population("source", (2,), Neuron("generator", params))
+    cell = Population("cell", (2,), Neuron("integrator", {}))
+    wire = Projection("wire", "source", "cell", Diagonal(np.array([10, 100], np.int8)))
+    chip = chip_with()
+    program = Program("cpu", chip, (source, cell), (wire,), (Slice("cell", 0, 0, 2),), (), ("cell",), 4)
+    result = run(program, Stimulus(np.zeros((1, 4, 0), np.int32), None, 4), record_spikes=["source"], record_v=["cell"])
+    assert result.trace.spikes["source"][0].tolist() == [[7, 0], [0, 0], [-2, 0], [0, 0]]
+    assert result.trace.v["cell"][0].tolist() == [[0, 0], [70, 0], [70, 0], [50, 0]]
+    assert result.counts.spikes["source"] == 2
+    assert result.counts.synaptic_operations["wire"] == 2

@@ -1,4 +1,4 @@
-"""atrlif on hand-written numbers; cuba is in test_neurons.py."""
+"""atrlif and cuba_reset on hand-written numbers; cuba is in test_neurons.py."""
 
 from __future__ import annotations
 
@@ -68,3 +68,49 @@ def test_atrlif_wraps_u_and_clips_v():
 def test_refused_parameters_of_atrlif(changes, match):
     with pytest.raises(InvalidGraph, match=match):
         traced("atrlif", [1], **{**PLAIN, **changes})
+
+
+KEEPS = {"du": 4095, "dv": 0, "vth": 100}
+"""v is the sum of what arrived, 64 a unit."""
+
+
+def test_cuba_reset_forgets_before_it_integrates():
+    # Steps 2 and 5 have the numbers 3 and 6.
+    _, v, _ = traced("cuba_reset", [1, 2, 3, 0, 5, 7], **KEEPS, reset_interval=3)
+    assert v == [64 * n for n in (1, 3, 3, 3, 8, 7)]
+
+
+@pytest.mark.parametrize("offset", [1, 4, 7])
+def test_cuba_reset_counts_from_its_offset(offset):
+    _, v, _ = traced("cuba_reset", [1, 2, 3, 0, 5, 7], **KEEPS, reset_interval=3, reset_offset=offset)
+    assert v == [64 * n for n in (1, 3, 6, 0, 5, 12)]
+
+
+def test_cuba_reset_forgets_the_current_too():
+    slow = {"du": 2047, "dv": 4096, "vth": 1000}
+    _, v, _ = traced("cuba_reset", [64, 0, 0, 0], **slow, reset_interval=4, reset_offset=3)
+    assert v == [4096, 2048, 0, 0]
+
+
+def test_cuba_reset_fires_as_cuba_does_in_between():
+    spikes, v, _ = traced("cuba_reset", [100, 1, 60, 50, 60], **KEEPS, reset_interval=4)
+    assert (spikes, v) == ([0, 1, 0, 0, 1], [6400, 0, 3840, 3200, 0])
+
+
+def test_cuba_reset_in_every_step_is_forgetting():
+    _, v, _ = traced("cuba_reset", [3, 0, 4, 0], **KEEPS, reset_interval=1, bias_mant=1)
+    assert v == [193, 1, 257, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"reset_interval": 0}, r"reset_interval spans 0\.\.0"),
+        ({"reset_interval": 4, "reset_offset": -1}, "reset_offset spans -1"),
+        ({}, "missing parameters"),
+        ({"reset_interval": 4, "du": 4096}, "du spans 4096"),
+    ],
+)
+def test_refused_parameters_of_cuba_reset(changes, match):
+    with pytest.raises(InvalidGraph, match=match):
+        traced("cuba_reset", [1], **{**KEEPS, **changes})

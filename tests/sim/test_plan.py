@@ -10,7 +10,7 @@ from sim_programs import fed
 
 from snnport.errors import InvalidGraph
 from snnport.program import Dense, Neuron, Population, Projection, SumPool
-from snnport.sim.plan import make_plan, step_order
+from snnport.sim.plan import make_plan
 
 pytestmark = pytest.mark.usefixtures("unexpected_overflow")
 
@@ -45,6 +45,8 @@ def control(**params):
         (control(time=[0, 1], index=[0]), "are not equally long lists"),
         (control(time=[0], index=[2]), "a spike lies outside neurons 0..1"),
         (control(time=[-1], index=[0]), "before step 0"),
+        (control(time=[0, 1], index=[0, 1], value=[3]), "is not one 32-bit number a spike"),
+        (control(time=[0], index=[0], value=[1 << 31]), "is not one 32-bit number a spike"),
         (with_cell(v_threshold=1, v_init=1 << 62), "a potential may reach 4611686018427"),
         (with_cell(v_threshold=1, max_spikes=1 << 40, v_init=1 << 33), "may fire 85899346.. times in a step"),
     ],
@@ -71,15 +73,16 @@ def test_potentials_take_64_bits_only_where_they_may_need_them():
 
 
 def test_codes_stay_narrow():
-    codes = [code.nbytes for code in make_plan(PROGRAM, 3, 1).codes]
-    assert codes == [3 + 1, 2, 4]
+    codes = [code.itemsize for code in make_plan(PROGRAM, 3, 1).codes]
+    assert codes == [1, 2, 4]
+    assert make_plan(PROGRAM, 3, 1).codes[0].size == 3 * 16 + 1
 
 
 def test_populations_without_delay_run_in_topological_order():
     backwards = replace(PROGRAM, populations=PROGRAM.populations[::-1])
-    assert [p.name for p in step_order(backwards)] == ["in", "cell"]
+    assert [p.name for p in make_plan(backwards, 3, 1).order] == ["in", "cell"]
 
 
 def test_a_long_delay_keeps_no_more_lists_than_there_are_steps():
     late = replace(PROGRAM, projections=(replace(WIRE, delay=1 << 40),))
-    assert make_plan(late, 3, 1).ring_size == 4 * 3 + 1
+    assert make_plan(late, 3, 1).ring_size == 3 * 3 + 3 * 1

@@ -10,6 +10,7 @@ import numpy as np
 from snnport.errors import InvalidGraph
 from snnport.program import Population
 from snnport.sim.families.base import (
+    MOST_PAYLOAD,
     PENDING,
     UNBOUNDED,
     V_SATURATIONS,
@@ -23,6 +24,7 @@ from snnport.sim.families.base import (
     largest,
     spiking,
 )
+from snnport.sim.masks import FEW, LANES, fire, fire_few, fire_one, lowest, reached, reached_few, reached_one
 from snnport.sim.vector import inner
 
 INPUT, GENERATOR, IF, INTEGRATOR = range(4)
@@ -43,9 +45,25 @@ def _generator(population: Population, p: Mapping[str, Rows], steps: int, arriva
         raise InvalidGraph(population.name, f"its time {time.shape} and index {index.shape} are not equally long lists")
     if time.size and (time.min() < 0 or index.min() < 0 or index.max() >= population.size):
         raise InvalidGraph(population.name, f"a spike lies outside neurons 0..{population.size - 1} or before step 0")
-    _, repeats = np.unique(np.stack([time, index]), axis=1, return_counts=True)
+    if p["value"].shape not in ((), time.shape) or largest(p["value"]) > MOST_PAYLOAD:
+        raise InvalidGraph(population.name, f"its value {p['value'].shape} is not one 32-bit number a spike {time.shape}")
     empty = np.zeros((0, population.size), np.int64)
-    return Prepared(empty, 0, empty, 0, int(repeats.max(initial=1)))
+    return Prepared(empty, 0, empty, 0, largest(generated(p)[1]))
+
+
+def generated(p: Mapping[str, Rows]) -> tuple[Rows, Rows]:
+    """What a generator with the parameters `p` sends: (step, neuron) of each event (2, events), sorted, and what it carries.
+
+    That is how often the pair is listed, or where `value` is given the sum of its values; events that carry 0 are left out.
+    Nothing for lists that do not match, which `prepare` refuses.
+    """
+    if p["time"].ndim != 1 or p["time"].shape != p["index"].shape or p["value"].shape not in ((), p["time"].shape):
+        return np.zeros((2, 0), np.int64), np.zeros(0, np.int64)
+    pairs, place = np.unique(np.stack([p["time"], p["index"]]).reshape(2, -1), axis=1, return_inverse=True)
+    each = np.broadcast_to(p["value"] if np.any(p["value"]) else np.ones(1, np.int64), p["time"].shape)
+    sums = np.zeros(pairs.shape[1], np.int64)
+    np.add.at(sums, place.reshape(-1), each)
+    return pairs[:, sums != 0], sums[sums != 0]
 
 
 def _if(population: Population, p: Mapping[str, Rows], steps: int, arrivals: Arrivals) -> Prepared:
@@ -61,7 +79,7 @@ def _if(population: Population, p: Mapping[str, Rows], steps: int, arrivals: Arr
         params=np.stack(rows),
         bound=bound,
         max_count=min(int(most.max(initial=1)), max(1, bound // max(1, int(threshold.min(initial=1))))),
-        simple=not (biased or bounded or np.any(reset) or np.any(most > 1)),
+        simple=not (biased or bounded or np.any(most > 1)),
         biased=biased,
         bounded=bounded,
         loads=(int(loads.min()), int(loads.max())) if loads.size else (-1, -1),
@@ -75,7 +93,7 @@ def _integrator(population: Population, p: Mapping[str, Rows], steps: int, arriv
 
 FAMILIES: Mapping[str, Family] = {
     "input": Family(INPUT, (), {"graded": 0}, 0, _input, common=True),
-    "generator": Family(GENERATOR, ("time", "index"), {}, 0, _generator, common=True),
+    "generator": Family(GENERATOR, ("time", "index"), {"value": 0}, 0, _generator, common=True),
     "if": Family(
         IF,
         ("v_threshold",),
@@ -103,8 +121,8 @@ def load(cell: Any, t: Any, state: Any, params: Any) -> Any:
     """if: v = v_load in the neurons whose load_step is t. True if there are any."""
     if cell.family != IF or t < cell.first_load or t > cell.last_load:
         return False
-    n, loaded = cell.size, False
-    for k in range(n):
+    n, loaded = cell.stride, False
+    for k in range(cell.size):
         if params[np.uint64(cell.params + 4 * n + k)] == t:
             state[np.uint64(cell.v + k)] = params[np.uint64(cell.params + 5 * n + k)]
             loaded = True
@@ -112,27 +130,79 @@ def load(cell: Any, t: Any, state: Any, params: Any) -> Any:
 
 
 @inner
-def step_if_simple(cell: Any, state: Any, params: Any, index: Any, count: Any, at: Any, tally: Any) -> Any:
-    """step_if without bias, bounds and multiple spikes: fire iff v >= v_threshold, then v -= v_threshold."""
-    m, pending = 0, 0
-    for start in range(0, cell.size, 64):
-        stop = min(start + 64, cell.size)
-        high = 0
-        for k in range(start, stop):
-            high |= state[np.uint64(cell.v + k)] >= params[np.uint64(cell.params + k)]
-        if not high:
+def steps_if_simple(
+    cell: Any, state: Any, params: Any, sums: Any, arrived: Any, lists: Any, index: Any, count: Any, waits: Any
+) -> Any:
+    """Steps of `if` without bias, bounds, loads and multiple spikes: v += a[t], fire iff v >= v_threshold, then reset.
+
+    sums[LANES * i + k]: arrivals of neuron k in step i. arrived (steps,): 0 where there are none. lists (steps, 2): where the
+    spikes of a step are put, and how many there are already; more are added. waits: whether the first step could change
+    anything without arrivals; what is returned says so of the step that follows.
+    """
+    n, base, v = cell.stride, cell.params, cell.v
+    for i in range(arrived.shape[0]):
+        if not (arrived[i] or waits):
             continue
-        for k in range(start, stop):
-            v, threshold = state[np.uint64(cell.v + k)], params[np.uint64(cell.params + k)]
-            fires = v >= threshold
-            index[np.uint64(at + m)] = k
-            count[np.uint64(at + m)] = 1
-            m += fires
-            v -= threshold if fires else 0
-            state[np.uint64(cell.v + k)] = v
-            pending |= v >= threshold
-    tally[PENDING] = pending
-    return m
+        waits = False
+        m, k = np.int64(0), 0
+        at = lists[i, 0] + lists[i, 1]
+        while k < cell.size:
+            if k + LANES <= cell.size:
+                bits = fire(state, v + k, sums, LANES * i + k, params, base + k, base + n + k, base + 2 * n + k)
+                if bits:
+                    waits |= reached(state, v + k, params, base + k) != 0
+                taken = LANES
+            elif k + FEW <= cell.size:
+                bits = fire_few(state, v + k, sums, LANES * i + k, params, base + k, base + n + k, base + 2 * n + k)
+                if bits:
+                    waits |= reached_few(state, v + k, params, base + k) != 0
+                taken = FEW
+            else:
+                bits = fire_one(state, v + k, sums, LANES * i + k, params, base + k, base + n + k, base + 2 * n + k)
+                if bits:
+                    waits |= reached_one(state, v + k, params, base + k) != 0
+                taken = 1
+            while bits:
+                index[np.uint64(at + m)] = cell.first + k + lowest(bits)
+                count[np.uint64(at + m)] = 1
+                bits &= bits - np.uint64(1)
+                m += 1
+            k += taken
+        lists[i, 1] += m
+    return waits
+
+
+@inner
+def _fire(cell: Any, k: Any, state: Any, params: Any, index: Any, count: Any, at: Any) -> Any:
+    """Neuron k fires as often as it may and resets. True if another step without arrivals could change anything."""
+    n, base = cell.stride, cell.params
+    v, threshold = np.int64(state[np.uint64(cell.v + k)]), np.int64(params[np.uint64(base + k)])
+    most, spikes = np.int64(params[np.uint64(base + 6 * n + k)]), np.int64(1)
+    if most > 1:
+        spikes = min(most, v // threshold)
+    index[np.uint64(at)] = k
+    count[np.uint64(at)] = spikes
+    if params[np.uint64(base + n + k)] == 0:
+        v -= spikes * threshold
+    else:
+        v = np.int64(params[np.uint64(base + 2 * n + k)])
+    state[np.uint64(cell.v + k)] = v
+    # A reset may leave v outside its bounds; the next step clips it.
+    outside = v < params[np.uint64(base + 7 * n + k)] or v > params[np.uint64(base + 8 * n + k)]
+    return v >= threshold or (cell.bounded and outside)
+
+
+@inner
+def _integrate(cell: Any, start: Any, stop: Any, state: Any, params: Any, tally: Any) -> None:
+    """v += bias;  v = min(max(v, v_min), v_max), a saturation where that changes v; neurons start..stop-1."""
+    n, base, clipped = cell.stride, cell.params, 0
+    for k in range(start, stop):
+        v = state[np.uint64(cell.v + k)] + params[np.uint64(base + 3 * n + k)]
+        low, high = params[np.uint64(base + 7 * n + k)], params[np.uint64(base + 8 * n + k)]
+        clipped += (v < low) | (v > high)
+        v = low if v < low else v
+        state[np.uint64(cell.v + k)] = high if v > high else v
+    tally[V_SATURATIONS] += clipped
 
 
 @inner
@@ -143,34 +213,19 @@ def step_if(cell: Any, state: Any, params: Any, index: Any, count: Any, at: Any,
     fire iff v >= v_threshold: s = 1, or min(max_spikes, floor(v / v_threshold)) where max_spikes > 1
     reset 0: v -= s * v_threshold;  reset 1: v = v_reset
     """
-    n, m, pending = cell.size, 0, cell.biased
-    base = cell.params
-    for k in range(n):
-        v = np.int64(state[np.uint64(cell.v + k)]) + params[np.uint64(base + 3 * n + k)]
-        if cell.bounded:
-            low, high = params[np.uint64(base + 7 * n + k)], params[np.uint64(base + 8 * n + k)]
-            if v < low or v > high:
-                tally[V_SATURATIONS] += 1
-                v = low if v < low else high
-        threshold = params[np.uint64(base + k)]
-        if v >= threshold:
-            most = params[np.uint64(base + 6 * n + k)]
-            spikes = 1
-            if most > 1:
-                spikes = min(np.int64(most), v // np.int64(threshold))
-            index[np.uint64(at + m)] = k
-            count[np.uint64(at + m)] = spikes
+    m, pending, whole = 0, cell.biased != 0, cell.size - cell.size % 64
+    if cell.biased or cell.bounded:
+        _integrate(cell, 0, cell.size, state, params, tally)
+    for start in range(0, whole, 64):
+        bits = reached(state, cell.v + start, params, cell.params + start)
+        while bits:
+            pending |= _fire(cell, start + lowest(bits), state, params, index, count, at + m)
+            bits &= bits - np.uint64(1)
             m += 1
-            if params[np.uint64(base + n + k)] == 0:
-                v -= spikes * np.int64(threshold)
-            else:
-                v = np.int64(params[np.uint64(base + 2 * n + k)])
-            if v >= threshold:
-                pending = 1
-            # A reset may leave v outside its bounds; the next step clips it.
-            if cell.bounded and (v < params[np.uint64(base + 7 * n + k)] or v > params[np.uint64(base + 8 * n + k)]):
-                pending = 1
-        state[np.uint64(cell.v + k)] = v
+    for k in range(whole, cell.size):
+        if state[np.uint64(cell.v + k)] >= params[np.uint64(cell.params + k)]:
+            pending |= _fire(cell, k, state, params, index, count, at + m)
+            m += 1
     tally[PENDING] = pending
     return m
 

@@ -96,9 +96,9 @@ FAMILIES: Mapping[str, Family] = {
 @inner
 def step_lif_simple(cell: Any, state: Any, params: Any, index: Any, count: Any, at: Any, tally: Any) -> Any:
     """step_lif with a decay by product, one spike a step, a subtracting reset, and neither bounds nor refractory steps."""
-    n, m, changed = cell.size, 0, 0
+    n, m, changed = cell.stride, 0, 0
     base = cell.params
-    for k in range(n):
+    for k in range(cell.size):
         before = np.int64(state[np.uint64(cell.v + k)])
         arrived = np.int64(state[np.uint64(cell.arrivals + k)])
         state[np.uint64(cell.arrivals + k)] = 0
@@ -124,9 +124,9 @@ def step_lif(cell: Any, state: Any, params: Any, index: Any, count: Any, at: Any
     fire iff v >= v_threshold: s = 1, or min(max_spikes, floor(v / v_threshold)) where max_spikes > 1
     reset 0: v -= s * v_threshold;  reset 1: v = v_reset;  then `refractory` steps are left
     """
-    n, m, changed = cell.size, 0, 0
+    n, m, changed = cell.stride, 0, 0
     base = cell.params
-    for k in range(n):
+    for k in range(cell.size):
         before = np.int64(state[np.uint64(cell.v + k)])
         arrived = np.int64(state[np.uint64(cell.arrivals + k)])
         state[np.uint64(cell.arrivals + k)] = 0
@@ -171,9 +171,9 @@ def step_alif(cell: Any, state: Any, params: Any, index: Any, count: Any, at: An
     fire iff v >= v_threshold + a
     reset 0: v -= v_threshold;  1: v = v_reset;  2: v -= v_threshold + a;  then a += a_step
     """
-    n, m, changed = cell.size, 0, 0
+    n, m, changed = cell.stride, 0, 0
     base = cell.params
-    for k in range(n):
+    for k in range(cell.size):
         before = np.int64(state[np.uint64(cell.v + k)])
         arrived = np.int64(state[np.uint64(cell.arrivals + k)])
         state[np.uint64(cell.arrivals + k)] = 0

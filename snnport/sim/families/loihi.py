@@ -1,4 +1,4 @@
-"""Loihi's neurons, bit for bit as the fixed-point models of lava-nc 0.10.0: cuba and atrlif."""
+"""Loihi's neurons, bit for bit as the fixed-point models of lava-nc 0.10.0: cuba, cuba_reset and atrlif."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from snnport.sim.families.base import (
 )
 from snnport.sim.vector import inner
 
-CUBA, ATRLIF = 4, 5
+CUBA, ATRLIF, CUBA_RESET = 4, 5, 14
 LIMIT = 1 << 23
 """u lies in -2^23+1..2^23 and v in -2^23+1..2^23-1 (lava-nc 0.10.0, proc/lif/models.py, PyLifModelBitAcc)."""
 
 _BIAS = {"bias_mant": (-4096, 4095), "bias_exp": (-31, 31)}
 _CUBA_RANGES = {"du": (-1, 4095), "dv": (0, 4096), "vth": (0, 1 << 17), **_BIAS}
+_RESET_RANGES = {"reset_interval": (1, (1 << 31) - 1), "reset_offset": (0, (1 << 31) - 1)}
 _ATRLIF_RANGES = {
     "du": (-1, 4095),
     "dv": (0, 4096),
@@ -56,6 +57,16 @@ def _cuba(population: Population, p: Mapping[str, Rows], steps: int, arrivals: A
     return Prepared(np.zeros((3, population.size), np.int64), 2, params, max(_bound_of_u(steps, arrivals), largest(params)))
 
 
+def _cuba_reset(population: Population, p: Mapping[str, Rows], steps: int, arrivals: Arrivals) -> Prepared:
+    in_range(population, p, _RESET_RANGES)
+    plain = _cuba(population, p, steps, arrivals)
+    interval = p["reset_interval"]
+    state = np.zeros((4, population.size), np.int64)
+    # Steps left until the first t with (t + 1) % interval == offset % interval.
+    state[2] = (p["reset_offset"] - 1) % interval
+    return Prepared(state, 3, np.concatenate((plain.params, interval[None])), max(plain.bound, largest(interval)))
+
+
 def _atrlif(population: Population, p: Mapping[str, Rows], steps: int, arrivals: Arrivals) -> Prepared:
     in_range(population, p, _ATRLIF_RANGES)
     theta_0, theta_step = p["theta_0"] << 6, p["theta_step"] << 6
@@ -69,6 +80,13 @@ def _atrlif(population: Population, p: Mapping[str, Rows], steps: int, arrivals:
 
 FAMILIES: Mapping[str, Family] = {
     "cuba": Family(CUBA, ("du", "dv", "vth"), {"bias_mant": 0, "bias_exp": 0}, 2, _cuba, common=True),
+    "cuba_reset": Family(
+        CUBA_RESET,
+        ("du", "dv", "vth", "reset_interval"),
+        {"reset_offset": 0, "bias_mant": 0, "bias_exp": 0},
+        2,
+        _cuba_reset,
+    ),
     "atrlif": Family(
         ATRLIF, ("du", "dv", "dtheta", "dr", "theta_0", "theta_step"), {"bias_mant": 0, "bias_exp": 0}, 4, _atrlif
     ),
@@ -104,10 +122,10 @@ def step_cuba(cell: Any, state: Any, params: Any, index: Any, count: Any, at: An
     v = CLIP(decay(v, dv) + u + bias);  bias = bias_mant << bias_exp (arithmetic >> if negative)
     fire iff v > vth << 6, then v = 0
     """
-    n, m, changed = cell.size, 0, 0
+    n, m, changed = cell.stride, 0, 0
     before = tally[U_WRAPS] + tally[V_SATURATIONS]
     base = cell.params
-    for k in range(n):
+    for k in range(cell.size):
         arrived = np.int64(state[np.uint64(cell.arrivals + k)])
         state[np.uint64(cell.arrivals + k)] = 0
         u_before, v_before = np.int64(state[np.uint64(cell.v + n + k)]), np.int64(state[np.uint64(cell.v + k)])
@@ -128,6 +146,22 @@ def step_cuba(cell: Any, state: Any, params: Any, index: Any, count: Any, at: An
 
 
 @inner
+def step_cuba_reset(cell: Any, state: Any, params: Any, index: Any, count: Any, at: Any, tally: Any) -> Any:
+    """step_cuba, before which u and v are 0 again at intervals (PyLifResetModelBitAcc). State: v, u, steps left, arrivals."""
+    n, base = cell.stride, cell.params
+    for k in range(cell.size):
+        left = np.int64(state[np.uint64(cell.v + 2 * n + k)])
+        if left == 0:
+            state[np.uint64(cell.v + k)] = 0
+            state[np.uint64(cell.v + n + k)] = 0
+            left = np.int64(params[np.uint64(base + 4 * n + k)])
+        state[np.uint64(cell.v + 2 * n + k)] = left - 1
+    m = step_cuba(cell, state, params, index, count, at, tally)
+    tally[PENDING] = True
+    return m
+
+
+@inner
 def step_atrlif(cell: Any, state: Any, params: Any, index: Any, count: Any, at: Any, tally: Any) -> Any:
     """Adaptive threshold and refractoriness (proc/atrlif/models.py, PyATRLIFModelFixed). State: v, u, r, theta, arrivals.
 
@@ -135,10 +169,10 @@ def step_atrlif(cell: Any, state: Any, params: Any, index: Any, count: Any, at: 
     theta = theta_0 + decay(theta - theta_0, dtheta);  r = decay(r, dr);  theta_0 and theta_step shifted left by 6
     fire iff v - r >= theta, then r += 2 * theta, theta += theta_step
     """
-    n, m, changed = cell.size, 0, 0
+    n, m, changed = cell.stride, 0, 0
     before = tally[U_WRAPS] + tally[V_SATURATIONS]
     base = cell.params
-    for k in range(n):
+    for k in range(cell.size):
         arrived = np.int64(state[np.uint64(cell.arrivals + k)])
         state[np.uint64(cell.arrivals + k)] = 0
         v_before, u_before = np.int64(state[np.uint64(cell.v + k)]), np.int64(state[np.uint64(cell.v + n + k)])
