@@ -21,7 +21,7 @@ demo: setup  ## Port the network that ships with snnport to three chips, report 
 	$(BIN)/snnport demo
 
 .PHONY: test
-test: lint types  ## Run lint, types and every test
+test: lint types lava xylo .venv-sanafe/.installed  ## Run lint, types and every test
 	$(BIN)/python -m pytest -n $(JOBS)
 
 .PHONY: test-core
@@ -45,6 +45,12 @@ types: .venv/.installed-dev  ## Check types, with mypy (strict) and pyright
 docs: setup  ## Write the generated pages of docs/ anew
 	$(BIN)/python docs/generate.py
 
+.PHONY: lava
+lava: .venv-lava/.installed  ## Install Lava and lava-dl into .venv-lava, for --engine vendor on Loihi
+
+.PHONY: xylo
+xylo: .venv-xylo/.installed  ## Install xylosim into .venv-xylo, for --engine vendor on Xylo
+
 .PHONY: sanafe
 sanafe: .venv/.installed-dev .venv-sanafe/.installed  ## Install SANA-FE beside snnport and compare energies with it, live
 	$(BIN)/python benchmarks/sanafe_parity.py
@@ -56,12 +62,13 @@ bench: .venv/.installed-dev .venv-sanafe/.installed  ## Run every benchmark, eac
 .PHONY: study
 study: .venv/.installed-dev  ## Run every test with many more random examples, and measure accuracy on MNIST (long)
 	$(BIN)/python -m pytest -n $(JOBS) --hypothesis-profile=study
+	$(BIN)/python tests/golden/interop/written/study.py check  # round trips through the frameworks, by uv
 	@test -d "$$SNNPORT_DATA" || { echo >&2 "SNNPORT_DATA names no folder: accuracy on MNIST was not measured"; exit 1; }
 	$(BIN)/python benchmarks/accuracy.py "$$SNNPORT_DATA"
 
 .PHONY: clean
 clean:  ## Remove everything that make has made
-	rm -rf .venv .venv-core-* build dist demo-report *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-core-* .venv-lava .venv-xylo .venv-sanafe build dist demo-report *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ------------------------------------------------------------------------------------------------------- environments
@@ -90,6 +97,29 @@ clean:  ## Remove everything that make has made
 	echo >&2 "Python $* is missing. Type: uv python install $*   (or: pyenv install $*)"; exit 1
 	.venv-core-$*/bin/python $(PIP_INSTALL) setuptools
 	.venv-core-$*/bin/python $(PIP_INSTALL) --no-build-isolation pytest pytest-xdist hypothesis -e .
+	@touch $@
+
+# Lava needs Python 3.10 and numpy < 2. lava-dl goes in without what it asks for: its netx needs h5py alone
+# (snnport/workers/slayer_stub.py stands in for torch).
+.venv-lava/.installed: constraints-lava.txt
+	@find_python() { \
+	  for python in "$$SNNPORT_LAVA_PYTHON" "$$(command -v python3.10)" "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10.*/bin/python \
+	      "$$(uv python find 3.10 2>/dev/null)"; do \
+	    if "$$python" -c 'import sys, venv; sys.exit(sys.version_info[:2] != (3, 10))' 2>/dev/null; then echo "$$python"; return; fi; \
+	  done; false; \
+	}; \
+	python="$$(find_python)" || { command -v uv >/dev/null && uv python install --quiet 3.10 && python="$$(find_python)"; } || { echo >&2 \
+	  "Lava needs Python 3.10, and none was found. Type: uv python install 3.10   (or: pyenv install 3.10, or: make lava SNNPORT_LAVA_PYTHON=python3.10)"; \
+	  exit 1; }; \
+	echo "$$python -m venv .venv-lava (its packages take a minute the first time)"; "$$python" -m venv .venv-lava
+	.venv-lava/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lava.txt lava-nc h5py
+	.venv-lava/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lava.txt --no-deps lava-dl
+	@touch $@
+
+# xylosim gets an environment of its own, as every vendor's package does.
+.venv-xylo/.installed: Makefile
+	$(PYTHON) -m venv .venv-xylo
+	.venv-xylo/bin/python -m pip install --quiet --disable-pip-version-check xylosim==0.1.3 numpy==2.4.6
 	@touch $@
 
 # SANA-FE is under the GPL: it gets an environment of its own, and snnport speaks to it through files.

@@ -11,6 +11,8 @@ from typing import Any
 
 import nir
 import typer
+from codes_page import codes_page
+from interop_page import interop_page
 
 from snnport.cli import app
 from snnport.errors import SnnportError
@@ -113,7 +115,14 @@ def readme() -> str:
     return f"{head}{BEGIN}\n{support_matrix()}\n{END}{tail}"
 
 
-PAGES = {"docs/dialects.md": dialects_page, "docs/cli.md": cli_page, "docs/targets.md": targets_page, "README.md": readme}
+PAGES = {
+    "docs/dialects.md": dialects_page,
+    "docs/interop.md": interop_page,
+    "docs/cli.md": cli_page,
+    "docs/targets.md": targets_page,
+    "docs/codes.md": codes_page,
+    "README.md": readme,
+}
 
 
 def main() -> int:

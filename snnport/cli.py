@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -115,6 +116,7 @@ def convert(
     output: Out,
     inputs: Scaling,
     options: Conversion,
+    reading: Reading,
     ledger: Annotated[Path | None, typer.Option("--ledger", help="Write what became of every node (.json) here.")] = None,
     json_output: Json = False,
 ) -> None:
@@ -123,7 +125,7 @@ def convert(
     from snnport.report.terminal import conversion
 
     with Progress() as progress:
-        found = write_conversion(_open(file), output, ledger, inputs, options, progress.say)
+        found = write_conversion(_open(file, reading), output, ledger, inputs, options, progress.say)
     _show(found, json_output, lambda: conversion(found))
 
 
@@ -186,15 +188,17 @@ def export(
     reading: Reading,
     input_: MaybeInputs = None,
     target: Annotated[str | None, typer.Option("--target", help="Write what this chip's own tools load.")] = None,
-    form: Annotated[str | None, typer.Option("--format", help="Write the network in this format: nir.")] = None,
+    form: Annotated[str | None, typer.Option("--format", help="Write the network in this format: nir or netx.")] = None,
+    source: Annotated[str | None, typer.Option("--source-dialect", help="As --dialect, where that names the reader.")] = None,
     json_output: Json = False,
 ) -> None:
-    """Write files for other tools: a chip's memory images, or a network in another format."""
+    """Write files for other tools: a chip's memory images, or a network that the framework --dialect loads with its spikes."""
     from snnport.flow.write import write_export
-    from snnport.report.terminal import steps_done
+    from snnport.report.terminal import exported
 
-    found = write_export(_open(file, reading), output, target, form, input_, inputs, options)
-    _show(found, json_output, lambda: steps_done(found))
+    dialect, reading = (None, reading) if form is None else (reading.dialect, replace(reading, dialect=source))
+    found = write_export(_open(file, reading), output, target, form, input_, inputs, options, dialect)
+    _show(found, json_output, lambda: exported(found))
 
 
 @verb
@@ -211,7 +215,9 @@ def run(
     record: Annotated[str, typer.Option("--record", help="spikes[:POP],v[:POP]: what to keep in the trace.")] = "",
     output: MaybeOut = None,
     expect: Annotated[Path | None, typer.Option("--expect", help="A trace (.npz, .csv); exit 1 at a difference.")] = None,
-    delay: Annotated[int, typer.Option("--delay", help="Steps by which --expect is later than the run.")] = 0,
+    delay: Annotated[
+        int | None, typer.Option("--delay", help="Steps that the input takes to act in --expect; default: as in the run.")
+    ] = None,
     threads: Threads = None,
     price: Annotated[list[Path] | None, typer.Option("--price", help="An energy model of your own (.toml).")] = None,
     json_output: Json = False,
@@ -269,7 +275,9 @@ def validate(
     input_: Inputs,
     inputs: Samples,
     options: Conversion,
+    reading: Reading,
     target: TargetName = "cpu",
+    engine: Annotated[str, typer.Option("--engine", help="What runs the program: sim or vendor.")] = "sim",
     against: Annotated[Path | None, typer.Option("--against", help="The ANN (.onnx) that a .nir was converted from.")] = None,
     threads: Threads = None,
     json_output: Json = False,
@@ -280,8 +288,8 @@ def validate(
 
     source = _open(against) if against is not None else None
     with Progress() as progress:
-        model, show = _open(file), (progress.update, progress.say)
-        result = validate_model(model, source, target, input_, inputs, options, threads, *show)
+        model, show = _open(file, reading), (progress.update, progress.say)
+        result = validate_model(model, source, target, input_, inputs, options, threads, *show, engine)
     found = result.to_json()
     _show(found, json_output, lambda: validation(found))
     if result.logits_equal is False:

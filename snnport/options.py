@@ -83,18 +83,24 @@ def _option(kind: Any, *names: str, **text: Any) -> Any:
 
 
 _CONVERSION = {
-    "code": (_option(str, "--code", help="How numbers become spikes: gate, ramp, rate, ... (docs/codes.md)."), "gate"),
-    "levels": (_option(int, "--levels", help="Activations are the integers 0..L."), 16),
+    "code": (_option(str, "--code", help="How counts become spikes: gate, ramp, ttfs, .. (docs/codes.md)."), "gate"),
+    "levels": (_option(int, "--levels", help="Activations are 0..L; 0: the code's own: 16, graded 255, sigma-delta 15."), 0),
     "input_levels": (_option(int, "--input-levels", help="The same for the input; 0: as --levels."), 0),
     "bits": (_option(int, "--bits", help="Bits of a weight."), 8),
     "correction": (_option(str, "--correction", help="Bias correction: on, off or auto."), "auto"),
-    "steps": (_option(int, "--steps", help="Steps of a sample in the rate code; 0: four times --levels."), 0),
+    "steps": (_option(int, "--steps", help="Rate code: steps of a sample, 0: 4 times --levels. Delay code: least window."), 0),
 }
 _READING = {
     "dialect": (_option(str | None, "--dialect", help="The framework that wrote a .nir, if snnport guesses wrong."), None),
     "dt": (_option(float | None, "--dt", help="Seconds a step of a .nir that does not say, or of a recording."), None),
     "reset": (_option(str | None, "--reset", help="Reset of a .nir that does not say: zero, value, subtract or none."), None),
     "reset_delay": (_option(int | None, "--reset-delay", help="snnTorch: 1 if neurons reset in the next step, else 0."), None),
+    "reset_interval": (
+        _option(int | None, "--reset-interval", help="Steps after which a netx .net starts anew, a layer a step later."),
+        None,
+    ),
+    "rules": (_option(str | None, "--rules", help="Rules that the file does not say: v_min=none,multi_spike=no, ..."), None),
+    "builder": (_option(str | None, "--builder", help="The network of a file of weights: resnet20 or sinabs-mnist."), None),
 }
 _SCALING = {
     "scale": (_option(float, "--scale", help="The network takes x / SCALE."), 1.0),
@@ -118,8 +124,8 @@ Scaling: TypeAlias = Annotated[Any, Group({**_SCALING, **_RANGE}, _make_scaling)
 Samples: TypeAlias = Annotated[Any, Group({**_SCALING, **_SAMPLES}, _make_scaling)]
 """InputOptions of verbs that take samples."""
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="An .onnx, .nir or Program .npz.")]
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="An .onnx, .nir or Program .npz; recorded runs.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="An .onnx, .nir, netx .net or Program .npz.")]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="An .onnx, .nir, .net or Program .npz; recorded runs.")]
 MaybeInputs = Annotated[Path | None, typer.Option("--input", help="Samples: .npz, .npy, idx (.gz too), NIRData, N-MNIST .bin.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")]
 Out = Annotated[Path, typer.Option("-o", "--output", help="The file or folder to write.")]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from math import prod
 from operator import index
 from pathlib import Path
 from types import MappingProxyType
@@ -54,7 +55,7 @@ class Population:
     @property
     def size(self) -> int:
         """Number of neurons."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return int(prod(self.shape))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """Fixtures shared by all tests, and the rules by which tests are chosen and judged.
 
-Tests marked `data` are deselected where SNNPORT_DATA names no folder. With SNNPORT_CORE=1 files that need an optional
+Tests marked `data` are deselected where SNNPORT_DATA names no folder, those marked `lava` where Lava is not installed and
+CI is not true (with CI=true they fail, and say what to type). With SNNPORT_CORE=1 files that need an optional
 package are left out. With CI=true a skipped test has failed.
 """
 
@@ -18,6 +19,7 @@ from snnport.registry import EXTRAS
 
 CORE_ONLY = os.environ.get("SNNPORT_CORE") == "1"
 CI = os.environ.get("CI") == "true"
+MISSING: list[str] = []
 HAS_DATA = Path(os.environ.get("SNNPORT_DATA") or "/nonexistent").is_dir()
 
 settings.register_profile("test", deadline=None, max_examples=40, derandomize=CI)
@@ -34,11 +36,16 @@ def data_dir() -> Path:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what needs the large data sets where SNNPORT_DATA names no folder."""
-    needy = [] if HAS_DATA else [item for item in items if item.get_closest_marker("data")]
+    """Deselect what needs the large data sets where SNNPORT_DATA names no folder, and Lava where it is not there."""
+    wanted = {name for name in ("data", "lava") if any(item.get_closest_marker(name) for item in items)}
+    absent = {"data"} & wanted if not HAS_DATA else set()
+    if "lava" in wanted and (CORE_ONLY or (not CI and not _has_lava())):
+        absent.add("lava")
+        MISSING.append("tests that run Lava are deselected: it is not installed. Type: make lava")
+    needy = [item for item in items if any(item.get_closest_marker(name) for name in absent)]
     if needy:
         config.hook.pytest_deselected(items=needy)
-        items[:] = [item for item in items if not item.get_closest_marker("data")]
+        items[:] = [item for item in items if item not in needy]
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
@@ -50,6 +57,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line for each reason why tests were not run."""
     if not HAS_DATA:
         terminalreporter.write_line("tests on large data sets are deselected: SNNPORT_DATA names no folder")
+    for line in MISSING:
+        terminalreporter.write_line(line)
     if CORE_ONLY:
         terminalreporter.write_line(f"files that need {', '.join(sorted(EXTRAS))} are left out: SNNPORT_CORE=1")
 
@@ -62,6 +71,17 @@ def pytest_runtest_makereport(item: pytest.Item):
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_make_collect_report(collector: pytest.Collector):
     return _judged((yield))
+
+
+def _has_lava() -> bool:
+    from snnport.errors import InvalidInput
+    from snnport.targets.loihi.vendor import lava_python
+
+    try:
+        lava_python()
+    except InvalidInput:
+        return False
+    return True
 
 
 def _judged(report: Report) -> Report:

@@ -69,7 +69,7 @@ def test_an_encoder_comes_back_from_json(encoder: CountEncoder) -> None:
 
 
 def test_an_unknown_kind() -> None:
-    with pytest.raises(InvalidInput, match=r"encoder: there is no kind 'poisson'\. Known: consecutive, even"):
+    with pytest.raises(InvalidInput, match=r"encoder: there is no kind 'poisson'\. Known: .*even, message, change"):
         CountEncoder("poisson", 1.0, 1)
 
 
@@ -104,3 +104,20 @@ def test_spikes_pass_as_they_are(axes: tuple[int, ...]) -> None:
 def test_spikes_of_another_length_are_not_cut_anew(x: Any) -> None:
     with pytest.raises(InvalidInput, match=r"stimulus: its spikes have shape \(4,.*\), the run takes 5 steps"):
         Stimulus(x, None, 5).raster(0, 4)
+
+
+@pytest.mark.parametrize("kind", ["message", "change"])
+@pytest.mark.parametrize(("signed", "count"), [(False, 0), (True, -3)])
+def test_a_number_goes_out_in_the_first_step_with_its_sign(kind: str, signed: bool, count: int) -> None:
+    encoder = CountEncoder(kind, 0.25, 3, signed)
+    counts = encoder.counts([[0.5, -9.0, 9.0]])
+    assert counts.tolist() == [[2, count, 3]]
+    raster = encoder.raster(counts, 4)
+    assert raster.shape == (1, 4, 3)
+    assert raster[0, 0].tolist() == [2, count, 3]
+    assert not raster[0, 1:].any()
+    assert (encoder.doubles, encoder.most_in_a_step) == (False, 3)
+
+
+def test_spikes_come_one_a_step_and_double_signed_channels() -> None:
+    assert (consecutive(signed=True).doubles, consecutive().most_in_a_step) == (True, 1)

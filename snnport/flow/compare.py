@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,21 @@ def expected_trace(path: Path, population: str) -> Trace:
     return _csv(path, population) if path.suffix == ".csv" else Trace.load(path)
 
 
+def without_probe(expected: Trace, reading: int) -> tuple[Trace, int]:
+    """`expected` with 0 for what a chip's probe reads of v in the step of a spike, and how many readings that were.
+
+    Loihi 2's probe shows 128 in exactly those steps (see chip.toml: probe_at_spike). A population in which one spike has
+    another reading was not recorded by that probe, and stays as it is.
+    """
+    v, total = dict(expected.v), 0
+    for name in expected.v.keys() & expected.spikes.keys():
+        fired = expected.spikes[name] > 0
+        if fired.any() and np.all(expected.v[name][fired] == reading):
+            v[name] = np.where(fired, 0, expected.v[name])
+            total += int(np.count_nonzero(fired))
+    return Trace(expected.spikes, v, expected.meta), total
+
+
 def aligned(expected: Trace, actual: Trace, delay: int) -> tuple[Trace, Trace]:
     """Both traces, cut to the steps that have a partner: step t of `actual` stands beside step t + delay of `expected`.
 
@@ -92,6 +107,28 @@ def aligned(expected: Trace, actual: Trace, delay: int) -> tuple[Trace, Trace]:
         Trace(cut(expected.spikes, expected.spikes, late, early), cut(expected.v, expected.v, late, early), expected.meta),
         Trace(cut(actual.spikes, expected.spikes, early, late), cut(actual.v, expected.v, early, late), actual.meta),
     )
+
+
+def matching(expected: Trace, known: Sequence[str], where: str) -> None:
+    """Raises InvalidInput where the recording names populations that the network does not have, with those it has."""
+    strange = [name for name in dict.fromkeys((*expected.spikes, *expected.v)) if name not in known]
+    if strange:
+        what = f"it records {', '.join(strange)}, and the network has no such population"
+        raise InvalidInput(where, what, f"Its populations are {', '.join(known)}")
+
+
+def settled(expected: Trace, actual: Trace, starts: Mapping[str, int], early: int) -> tuple[Trace, Trace]:
+    """Both traces, equal before the step in which a population's sample begins: what came before belongs to no sample.
+
+    starts: that step of the run, by population. early: steps that `aligned` cut off the run.
+    """
+    spikes, v = dict(expected.spikes), dict(expected.v)
+    for name, start in starts.items():
+        for wanted, own in ((spikes, actual.spikes), (v, actual.v)):
+            first = max(start - early, 0)
+            if name in wanted and wanted[name].shape == own[name].shape:
+                wanted[name] = np.concatenate((own[name][:, :first], wanted[name][:, first:]), axis=1)
+    return Trace(spikes, v, expected.meta), actual
 
 
 def _csv(path: Path, population: str) -> Trace:

@@ -9,22 +9,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snnport.errors import InvalidInput, UnsupportedNode
+from snnport.errors import InvalidInput
 from snnport.graph import Graph, shapes, the_input
 from snnport.importers.base import Imported
 from snnport.ledger import Settled, settle
+from snnport.passes.align_steps import AlignSteps
 from snnport.passes.base import Context, Pass, run_passes
+from snnport.passes.bound_counts import BoundCounts
+from snnport.passes.codes.table import CODES
 from snnport.passes.fold_batchnorm import FoldBatchNorm
 from snnport.passes.hoist_relu import HoistReLU
 from snnport.passes.merge_linear import MergeLinear
 from snnport.passes.quantize_activations import QuantizeActivations
 from snnport.passes.quantize_weights import QuantizeWeights
 from snnport.passes.separate_paths import SeparatePaths
-from snnport.passes.spike import CODES, Spike
+from snnport.passes.spike import Spike
 from snnport.passes.split_signed_input import SplitSignedInput
 from snnport.passes.sum_pool import SumPool
+from snnport.passes.unclip import Unclip
 
-PLANNED_CODES = ("delay", "ttfs", "graded")
 CALIBRATION_SAMPLES = 512
 
 
@@ -32,24 +35,23 @@ CALIBRATION_SAMPLES = 512
 class ConvertOptions:
     """How to convert. Defaults: the smallest levels and bits that keep LeNet-5 on MNIST within 0.2 points of its float self.
 
-    code: "gate" (lossless) or "rate". levels: activations are 0..levels. input_levels: 0 for as many as `levels`.
-    bits: of a weight. correction: of biases, "on", "off" or "auto". steps: of the rate code, 0 for its default.
+    code: a code of docs/codes.md. levels: activations are 0..levels, 0 for the code's own number. input_levels: 0 for as many.
+    bits: of a weight. correction: of biases, "on", "off" or "auto". steps: of the rate code, 0 for its default; of every window
+    of the delay code at least.
     """
 
     code: str = "gate"
-    levels: int = 16
+    levels: int = 0
     input_levels: int = 0
     bits: int = 8
     correction: str = "auto"
     steps: int = 0
 
     def __post_init__(self) -> None:
-        if self.code in PLANNED_CODES:
-            raise UnsupportedNode(f"--code {self.code}", "this code is not built yet", f"Use --code {' or '.join(CODES)}")
         if self.code not in CODES:
             raise InvalidInput(f"--code {self.code}", "there is no such code", f"Known: {', '.join(CODES)}")
-        if not 1 <= self.levels <= 1024 or not 0 <= self.input_levels <= 4096:
-            raise InvalidInput("--levels", f"{self.levels} (input: {self.input_levels}) is outside 1..1024 (4096)")
+        if not 0 <= self.levels <= 1024 or not 0 <= self.input_levels <= 4096:
+            raise InvalidInput("--levels", f"{self.levels} (input: {self.input_levels}) is outside 0..1024 (4096)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,12 +102,28 @@ def convert_graph(
 
 
 def _road(options: ConvertOptions) -> dict[str, tuple[Pass, ...]]:
-    same = options.input_levels == 0 or options.code == "rate"
-    input_levels = options.levels if same else options.input_levels
+    code = CODES[options.code]
+    unbounded = () if code.clips else (Unclip(),)
+    levels = options.levels or code.levels
+    input_levels = options.input_levels if options.input_levels and code.own_input_levels else levels
+    if code.messages:
+        return _road_of_messages(options, levels, input_levels)
     return {
         "folded": (HoistReLU(), FoldBatchNorm(), SeparatePaths(), MergeLinear(), SumPool(), SplitSignedInput()),
-        "quantised activations": (QuantizeActivations(options.levels, input_levels, options.correction),),
+        "quantised activations": (QuantizeActivations(levels, input_levels, options.correction), *unbounded),
         "quantised weights": (QuantizeWeights(options.bits),),
+        "spiking": (Spike(options.code, options.steps),),
+    }
+
+
+def _road_of_messages(options: ConvertOptions, levels: int, input_levels: int) -> dict[str, tuple[Pass, ...]]:
+    """Signed input enters as it is, thresholds are powers of two, counts are bounded by proof instead of by a clip."""
+    divides = CODES[options.code].divides
+    counts = QuantizeActivations(levels, input_levels, options.correction, "message")
+    return {
+        "folded": (HoistReLU(), FoldBatchNorm(), SeparatePaths(), MergeLinear(), SumPool()),
+        "quantised activations": (counts, AlignSteps(options.bits) if divides else AlignSteps(options.bits, 0)),
+        "quantised weights": (QuantizeWeights(options.bits), BoundCounts() if divides else BoundCounts(24, clip=False)),
         "spiking": (Spike(options.code, options.steps),),
     }
 
@@ -127,7 +145,7 @@ def _warnings(ctx: Context, options: ConvertOptions) -> tuple[str, ...]:
         f"{name}: its threshold is {theta} weight codes; below 16 the rounding of weights costs accuracy. Use more bits."
         for name, theta in facts.get("coarse_thetas", {}).items()
     ]
-    if options.code == "gate":
+    if CODES[options.code].lossless:
         warnings.append(
             "plain NIR cannot say subtracting reset, windows and biases that enter once: they stand in the file's metadata, "
             "and a reader that ignores it computes another network."

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from snnport.targets.loihi.vendor import lava_version
+
 CORE = ("numpy", "h5py", "nir", "numba", "onnx", "typer", "rich", "jinja2", "plotly")
 EXTRAS = {
     "onnxruntime": ("verify", "an independent ONNX executor"),
@@ -38,6 +40,8 @@ def doctor() -> tuple[Part, ...]:
     for name, use in PROGRAMS.items():
         found = shutil.which(name)
         parts.append(Part(name, use, str(Path(found)) if found else "", False, f"install the system package {name}"))
+    lava = lava_version()
+    parts.append(Part("lava-nc", "--engine vendor on Loihi", lava, False, "make lava"))
     return tuple(parts)
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
+from snnport.convention import coding_of, convention_of
+from snnport.datasets import Samples
 from snnport.errors import InvalidInput
 from snnport.flow.check import own_program
-from snnport.flow.compare import Comparison, aligned, compare_traces, expected_trace
+from snnport.flow.compare import Comparison, aligned, compare_traces, expected_trace, matching, settled, without_probe
 from snnport.flow.convert import ConvertOptions
 from snnport.flow.model import Model
-from snnport.flow.port import quantised_of, stages_of
+from snnport.flow.port import last_stage, quantised_of, stages_of
 from snnport.flow.prepare import InputOptions, for_target, spiking
-from snnport.flow.run import Outcome, RunOptions, read_nodes, run_program, run_reference
-from snnport.flow.validate import Validation, expect, judge
+from snnport.flow.run import Outcome, RunOptions, read_nodes, run_program, run_reference, run_vendor
+from snnport.flow.validate import Expectation, Validation, expect, judge
 from snnport.graph import names_of
 from snnport.nodes import NEURON_NODES
-from snnport.targets.base import resolve_target
+from snnport.program import Program
+from snnport.targets.base import Target, resolve_target
 from snnport.trace import Trace
 
 STIMULI = ("input", "generator")
@@ -34,7 +39,7 @@ class Request:
     readout: str | None = None
     record: str = ""
     expect: Path | None = None
-    delay: int = 0
+    delay: int | None = None
     threads: int | None = None
     prices: tuple[Path, ...] = ()
 
@@ -50,9 +55,6 @@ def execute(
     """Run `model` on the samples of `input_`. Returns the outcome, the comparison if one was asked for, what was applied."""
     if request.engine not in ENGINES:
         raise InvalidInput(f"--engine {request.engine}", "there is no such engine", f"Known: {', '.join(ENGINES)}")
-    if request.engine == "vendor":
-        what = f"target '{request.target}' has no vendor's simulator here"
-        raise InvalidInput("--engine vendor", what, "Use --engine sim or --engine reference")
     if request.engine == "reference" and model.program is not None:
         raise InvalidInput("--engine reference", "it runs graphs, and this is a program", "Give the .nir or .onnx")
     samples = inputs.load(input_, model, labels=inputs.labels)
@@ -61,17 +63,24 @@ def execute(
         graph = prepared.graph
         chosen, expected = _recording(request, names_of(graph, *NEURON_NODES), read_nodes(graph)[0])
         outcome = run_reference(graph, samples, chosen)
-        return outcome, _compared(outcome.trace, expected, request.delay), prepared.done
+        own = 0 if coding_of(graph.metadata) else convention_of(graph.metadata).synapse_delay
+        return outcome, _compared(outcome.trace, expected, request.delay, own), prepared.done
     target = resolve_target(request.target)
+    runner = _runner(target, request.engine)
     if prepared is not None:
         ready = for_target(prepared, target)
         program, done = target.lower(ready.graph), ready.done
     else:
         program, done = own_program(model, target), ()
     running = tuple(p.name for p in program.populations if p.neuron.family not in STIMULI)
-    chosen, expected = _recording(request, running, program.outputs[0])
-    outcome = run_program(program, samples, chosen, progress)
-    return outcome, _compared(outcome.trace, expected, request.delay), done
+    chosen, expected = _recording(request, running, program.outputs[0], tuple(p.name for p in program.populations))
+    if expected is not None and "probe_at_spike" in program.chip.numbers and request.engine == "sim":
+        expected, read = without_probe(expected, int(program.chip["probe_at_spike"]))
+        if read:
+            done = (*done, f"{read} potentials of --expect are what the probe reads in the step of a spike; the state is 0")
+    outcome = runner(program, samples, chosen, progress)
+    starts = program.meta.get("starts") or {}
+    return outcome, _compared(outcome.trace, expected, request.delay, latency(program), starts), done
 
 
 def validate_model(
@@ -84,26 +93,48 @@ def validate_model(
     threads: int | None = None,
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda stage: None,
+    engine: str = "sim",
 ) -> Validation:
     """The waterfall of `model` on `target` over the samples of `input_`; `against` supplies the float network of a .nir."""
     if model.program is not None:
         raise InvalidInput(str(model.path), "a program does not hold the network it came from", "Give the .nir or .onnx")
     samples = inputs.load(input_, model, labels=inputs.labels)
     chip = resolve_target(target)
-    prepared = for_target(spiking(model, inputs, options, samples, say), chip)
+    runner = _runner(chip, engine)
+    source = spiking(model, inputs, options, samples, say)
+    prepared = for_target(source, chip)
     program = chip.lower(prepared.graph)
     say("run")
-    outcome = run_program(program, samples, RunOptions(threads=threads), progress)
+    outcome = runner(program, samples, RunOptions(threads=threads), progress)
+    if source.conversion is None and coding_of(source.graph.metadata) is None and against is None:
+        say("float")
+        float_classes = run_reference(source.graph, samples).predictions
+        return replace(judge(Expectation({"float": float_classes}, None), outcome, samples), done=prepared.done)
     stages = stages_of(prepared)
     if against is not None:
         if against.input_shape != model.input_shape:
             raise InvalidInput(str(against.path), f"it takes {against.input_shape}, the network {model.input_shape}")
         stages = {"float": against.graph, **{name: graph for name, graph in stages.items() if name != "float"}}
-    return judge(expect(stages, quantised_of(prepared), samples, say), outcome, samples)
+    return judge(expect(stages, quantised_of(prepared), samples, say, last_stage(prepared)), outcome, samples)
 
 
-def _recording(request: Request, running: tuple[str, ...], output: str) -> tuple[RunOptions, Trace | None]:
-    """What to record, and the trace to expect. --record without a name means every population in `running`."""
+def _runner(target: Target, engine: str) -> Callable[[Program, Samples, RunOptions, Progress | None], Outcome]:
+    """What runs programs: the engine, or the simulator of the target's vendor. Raises InvalidInput where there is none."""
+    if engine == "sim":
+        return run_program
+    if engine != "vendor" or target.vendor is None:
+        what = f"target '{target.name}' has no vendor's simulator here" if engine == "vendor" else "it runs no programs"
+        raise InvalidInput(f"--engine {engine}", what, "Use --engine sim")
+    return partial(run_vendor, target.vendor)
+
+
+def _recording(
+    request: Request, running: tuple[str, ...], output: str, known: tuple[str, ...] = ()
+) -> tuple[RunOptions, Trace | None]:
+    """What to record, and the trace to expect. --record without a name means every population in `running`.
+
+    known: the populations that a recording may name; those in `running` if it is empty.
+    """
     chosen: dict[str, list[str]] = {"spikes": [], "v": []}
     for part in filter(None, (p.strip() for p in request.record.split(","))):
         quantity, _, name = part.partition(":")
@@ -112,11 +143,26 @@ def _recording(request: Request, running: tuple[str, ...], output: str) -> tuple
         chosen[quantity] += [name] if name else list(running)
     expected = None if request.expect is None else expected_trace(request.expect, output)
     if expected is not None:
+        matching(expected, known or running, str(request.expect))
         chosen["spikes"] += list(expected.spikes)
         chosen["v"] += list(expected.v)
     unique = {quantity: tuple(dict.fromkeys(names)) for quantity, names in chosen.items()}
     return RunOptions(unique["spikes"], unique["v"], request.readout, request.threads, request.prices), expected
 
 
-def _compared(actual: Trace, expected: Trace | None, delay: int) -> Comparison | None:
-    return None if expected is None else compare_traces(*aligned(expected, actual, delay))
+def latency(program: Program) -> int:
+    """Steps from a spike of an input to the first step in which it acts on a population."""
+    return min((q.delay for q in program.projections if q.source in program.inputs), default=0)
+
+
+def _compared(
+    actual: Trace, expected: Trace | None, delay: int | None, own: int, starts: Mapping[str, int] = MappingProxyType({})
+) -> Comparison | None:
+    """The comparison with a recording whose inputs take `delay` steps (None: as many as in the run, `own`).
+
+    starts: the step of the run in which a population's sample begins, where that is not 0.
+    """
+    if expected is None:
+        return None
+    shift = 0 if delay is None else delay - own
+    return compare_traces(*settled(*aligned(expected, actual, shift), starts, max(-shift, 0)))

@@ -123,4 +123,5 @@ def _program(model: Model, program: Program) -> dict[str, Any]:
         "parameters": sum(int(p.synapse.codes.size) for p in program.projections),
         "code": program.meta.get("code"),
         "ledger": [],
+        "derivation": list(program.meta.get("derivation") or []),
     }

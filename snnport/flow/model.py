@@ -1,4 +1,4 @@
-"""Opening FILE, whatever it is: an .onnx, a .nir or a Program .npz, read by the importer that knows it."""
+"""Opening FILE, whatever it is: an .onnx, a .nir, a netx .net or a Program .npz, read by the importer that knows it."""
 
 from __future__ import annotations
 
@@ -11,25 +11,37 @@ from typing import Any
 import nir
 
 from snnport.convention import Coding
+from snnport.encoders import NUMBERS
 from snnport.errors import InvalidGraph, InvalidInput
 from snnport.graph import Graph, names_of, shapes
 from snnport.importers.base import Imported
+from snnport.importers.netx import read_netx
 from snnport.importers.nir import read_nir
 from snnport.importers.onnx import read_onnx
+from snnport.importers.state_dict import read_state_dict
 from snnport.nodes import NEURON_NODES, Shape
 from snnport.program import Program
+from snnport.registry import BUILDERS
 
-SUFFIXES = (".onnx", ".nir", ".npz")
+WEIGHTS = (".pt", ".pth", ".th")
+SUFFIXES = (".onnx", ".nir", ".net", ".npz", *WEIGHTS)
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a .nir file may leave open: dialect name, dt in seconds, reset mode, steps until a neuron resets (0 or 1)."""
+    """What a .nir file may leave open: dialect name, dt in seconds, reset mode, steps until a neuron resets (0 or 1).
+
+    rules: rules of the dialect that the framework was told otherwise, "NAME=VALUE,...". reset_interval: of a netx .net, as
+    lava-dl's Network takes it. builder: of registry.BUILDERS, for files of weights alone.
+    """
 
     dialect: str | None = None
     dt: float | None = None
     reset: str | None = None
     reset_delay: int | None = None
+    rules: str | None = None
+    reset_interval: int | None = None
+    builder: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +66,7 @@ class Model:
         shape = next(iter(self.inputs.values()))
         coding = self.coding
         encoder: Any = self.program.meta.get("encoder") if self.program is not None else coding and coding.encoder
-        if encoder and encoder.get("signed"):
+        if encoder and encoder.get("signed") and encoder.get("kind") not in NUMBERS:
             return (shape[0] // 2, *shape[1:])
         return shape
 
@@ -94,8 +106,14 @@ class Model:
 
 def open_model(path: Path, options: ReadOptions | None = None) -> Model:
     """The model in the file at `path`. Raises InvalidInput or InvalidGraph, naming the file and what is wrong with it."""
+    options = options or ReadOptions()
     if path.suffix not in SUFFIXES:
         raise InvalidInput(str(path), f"'{path.suffix}' is no model file", f"Give one of {', '.join(SUFFIXES)}")
+    if (path.suffix in WEIGHTS) != (options.builder is not None):
+        known = ", ".join(BUILDERS.names())
+        if options.builder is not None:
+            raise InvalidInput("--builder", f"it is for files of weights ({', '.join(WEIGHTS)})", "Leave it out")
+        raise InvalidInput(str(path), "it holds weights and no network", f"Say whose they are with --builder {known}")
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -106,9 +124,16 @@ def open_model(path: Path, options: ReadOptions | None = None) -> Model:
         raise InvalidGraph(str(path), "it is empty (0 bytes)")
     digest = hashlib.sha256(content).hexdigest()
     del content
-    options = options or ReadOptions()
+    if options.builder is not None:
+        return Model(path, digest, read_state_dict(path, options.builder), None)
     if path.suffix == ".npz":
         return Model(path, digest, None, Program.load(path))
     if path.suffix == ".onnx":
         return Model(path, digest, read_onnx(path), None)
-    return Model(path, digest, read_nir(path, **asdict(options)), None)
+    own = asdict(options)
+    interval, _ = own.pop("reset_interval"), own.pop("builder")
+    if path.suffix == ".net":
+        return Model(path, digest, read_netx(path, reset_interval=interval), None)
+    if interval is not None:
+        raise InvalidInput("--reset-interval", "it belongs to netx networks (.net)", "Leave it out")
+    return Model(path, digest, read_nir(path, **own), None)

@@ -18,8 +18,9 @@ from snnport.flow.convert import ConvertOptions
 from snnport.flow.model import Model
 from snnport.flow.prepare import InputOptions, Prepared, for_target, spiking
 from snnport.flow.run import Outcome, run_program
-from snnport.flow.validate import Expectation, Validation, expect, judge
+from snnport.flow.validate import FITTED, QUANTISED, Expectation, Validation, expect, judge
 from snnport.graph import Graph, shapes
+from snnport.passes.codes.table import code_of
 from snnport.passes.unspike import quantised_ann
 from snnport.program import Program
 from snnport.report.findings import next_steps
@@ -27,6 +28,7 @@ from snnport.report.plain import read
 from snnport.report.report import (
     Baseline,
     Check,
+    CoreUse,
     Data,
     DataFile,
     Energy,
@@ -39,11 +41,11 @@ from snnport.report.report import (
     Spread,
     Stage,
     TargetResult,
+    Traffic,
 )
+from snnport.sim.network import mesh_of
 from snnport.targets.base import CheckResult, Target
 
-LOSSLESS = ("gate",)
-"""Codes whose programs give the quantised ANN's integers."""
 Say = Callable[[str], None]
 
 
@@ -65,7 +67,7 @@ def port(
     results: list[TargetResult] = []
     programs: dict[str, Program] = {}
     judgements: list[Validation] = []
-    expected: Expectation | None = None
+    known: list[tuple[Graph, Expectation]] = []
     for target in targets:
         name = target.chip.name
         say(f"{name}: check")
@@ -77,7 +79,10 @@ def port(
         programs[name] = target.lower(ready.graph)
         say(f"{name}: run {samples.n_samples} samples")
         outcome = run_program(programs[name], samples, progress=progress)
-        expected = expected or expect(stages_of(ready), quantised_of(ready), samples, say)
+        expected = next((answer for graph, answer in known if graph is ready.graph), None)
+        if expected is None:
+            expected = expect(stages_of(ready), quantised_of(ready), samples, say, last_stage(ready))
+            known.append((ready.graph, expected))
         judgements.append(judge(expected, outcome, samples))
         results.append(_ran(target, check, programs[name], outcome))
     report = Report(
@@ -106,13 +111,24 @@ def stages_of(prepared: Prepared) -> dict[str, Graph]:
     """The graphs before the quantised ANN that validate runs, by stage name."""
     if prepared.conversion is None:
         return {}
-    return {name: graph for name, graph in prepared.conversion.stages.items() if name not in ("quantised weights", "spiking")}
+    last = ("spiking",) if _fitted(prepared) else (QUANTISED, "spiking")
+    return {name: graph for name, graph in prepared.conversion.stages.items() if name not in last}
+
+
+def last_stage(prepared: Prepared) -> str:
+    """The name of the quantised ANN among the stages."""
+    return FITTED if _fitted(prepared) else QUANTISED
+
+
+def _fitted(prepared: Prepared) -> bool:
+    """Whether a target's pass has changed the network after its conversion."""
+    return prepared.conversion is not None and prepared.graph is not prepared.conversion.graph
 
 
 def quantised_of(prepared: Prepared) -> Graph | None:
     """The quantised ANN whose integers the network must give, rebuilt from its metadata; None where none is claimed."""
     coding = coding_of(prepared.graph.metadata)
-    return quantised_ann(prepared.graph) if coding is not None and coding.code in LOSSLESS else None
+    return quantised_ann(prepared.graph) if coding is not None and code_of(coding).lossless else None
 
 
 def exact(report: Report) -> bool:
@@ -131,7 +147,14 @@ def _refused(target: Target, check: CheckResult) -> TargetResult:
 
 def _ran(target: Target, check: CheckResult, program: Program, outcome: Outcome) -> TargetResult:
     placements = tuple(Placement(s.population, s.core, s.start, s.stop, s.chip) for s in program.placements)
-    return TargetResult(target.chip.name, _check(check), True, "", _run(outcome), placements, _cores(target))
+    result = TargetResult(target.chip.name, _check(check), True, "", _run(outcome), placements, _cores(target))
+    if target.core_use is None:
+        return result
+    used, limits = target.core_use(program, target.chip)
+    uses = tuple(CoreUse(chip, core, dict(load)) for (chip, core), load in sorted(used.items()))
+    mesh = mesh_of(target.chip)
+    sides = () if mesh is None else (mesh.width, mesh.height, mesh.cores_per_tile)
+    return replace(result, core_use=uses, core_limits=dict(limits), mesh=sides)
 
 
 def _check(check: CheckResult) -> Check:
@@ -161,6 +184,7 @@ def _run(outcome: Outcome) -> Run:
         {name: tuple(int(n) for n in steps) for name, steps in counts.spikes_per_step.items()},
         tuple(int(n) for n in counts.core_cycles),
         tuple(read(Baseline, found.to_json(), "baseline") for found in outcome.baselines),
+        None if outcome.traffic is None else read(Traffic, outcome.traffic, "traffic"),
     )
 
 

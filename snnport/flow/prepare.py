@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +16,14 @@ from snnport.datasets import Samples, Scaling, load_samples
 from snnport.errors import InvalidInput
 from snnport.flow.convert import CALIBRATION_SAMPLES, Conversion, ConvertOptions, convert_graph
 from snnport.flow.model import Model
+from snnport.flow.netx import entered, entering, header_of
 from snnport.graph import Graph, build
 from snnport.passes.base import Context, run_passes
 from snnport.targets.base import Target
 
 MAX_CALIBRATION = 4096
+CALIBRATION_SPIKES = 128
+"""Samples of the input that choose a scale where --calibration gives none: each is run once for every scale."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class InputOptions:
 
     def load(self, path: Path, model: Model, *, labels: Path | None = None) -> Samples:
         """The samples in the file at `path`, in the order and scale of `model`'s input."""
-        return load_samples(
+        samples = load_samples(
             path,
             labels,
             model.input_shape,
@@ -52,17 +56,36 @@ class InputOptions:
             std=self.std,
             layout=self.layout,
         )
+        header = header_of(model.program.meta if model.program is not None else model.graph.metadata)
+        return samples if header is None else entering(samples, header, replaceable=model.program is None)
+
+
+@dataclass(frozen=True, eq=False)
+class Spikes:
+    """The first `count` samples by which a target may choose a scale, without their labels, and where they come from."""
+
+    samples: Samples
+    count: int
+    source: str
+
+    def raster(self) -> npt.NDArray[Any]:
+        """Spike counts (count, n_steps, n_neurons). Raises InvalidInput if the samples hold no counts."""
+        return self.samples.raster(0, self.count)
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A spiking graph ready for a target. done: what was applied to get it, in words or pass spellings."""
+    """A spiking graph ready for a target. done: what was applied to get it, in words or pass spellings.
+
+    spikes: of a network that was trained with spikes, None without any.
+    """
 
     model: Model
     graph: Graph
     conversion: Conversion | None
     done: tuple[str, ...]
     warnings: tuple[str, ...]
+    spikes: Spikes | None = None
 
 
 def spiking(
@@ -78,7 +101,8 @@ def spiking(
     """
     imported = model.imported
     if imported is None or not model.is_ann:
-        return Prepared(model, _meant(model), None, (), ())
+        graph, done = entered(_meant(model), samples)
+        return Prepared(model, graph, None, done, (), calibration_spikes(model, inputs, samples))
     x, source = calibration_samples(model, inputs, samples)
     conversion = convert_graph(imported, x, source, options, say)
     done = (f"calibrated on {source}", *conversion.passes)
@@ -90,7 +114,8 @@ def _meant(model: Model) -> Graph:
     graph, imported = model.graph, model.imported
     assert imported is not None
     if imported.ambiguous:
-        raise InvalidInput(str(model.path), f"it leaves open: {'; '.join(imported.ambiguous)}", "snnport inspect tells more")
+        remedy = "snnport inspect tells more; --dialect lava-fixed reads a file as NIR's own nir_to_lava.py does for Loihi"
+        raise InvalidInput(str(model.path), f"it leaves open: {'; '.join(imported.ambiguous)}", remedy)
     if imported.convention is None or coding_of(graph.metadata) is not None:
         return graph
     header = {"version": 1, "coding": None, "convention": imported.convention.to_json()}
@@ -99,12 +124,26 @@ def _meant(model: Model) -> Graph:
 
 def for_target(prepared: Prepared, target: Target) -> Prepared:
     """`prepared` after the passes that `target` still needs."""
-    passes = target.passes_for(prepared.graph)
+    spikes = prepared.spikes if target.calibrate is not None else None
+    passes = target.passes_for(prepared.graph, None if spikes is None else spikes.raster())
     if not passes:
         return prepared
     graph = run_passes(prepared.graph, passes, Context())
-    done = (*prepared.done, *(step.spelling for step in passes))
-    return Prepared(prepared.model, graph, prepared.conversion, done, prepared.warnings)
+    chosen = () if spikes is None or passes == target.passes_for(prepared.graph) else (f"calibrated on {spikes.source}",)
+    done = (*prepared.done, *chosen, *(step.spelling for step in passes))
+    return Prepared(prepared.model, graph, prepared.conversion, done, prepared.warnings, prepared.spikes)
+
+
+def calibration_spikes(model: Model, inputs: InputOptions, samples: Samples | None) -> Spikes | None:
+    """Spikes of --calibration, else the first of the input, without labels; None where neither holds spikes."""
+    if inputs.calibration is not None:
+        given = inputs.load(inputs.calibration, model)
+        count = min(given.n_samples, MAX_CALIBRATION)
+        return Spikes(given, count, f"{count} samples of {inputs.calibration.name}") if given.n_steps else None
+    if samples is None or not samples.n_steps:
+        return None
+    count = min(samples.n_samples, CALIBRATION_SPIKES)
+    return Spikes(samples, count, f"the first {count} samples of the input, without labels")
 
 
 def calibration_samples(model: Model, inputs: InputOptions, samples: Samples | None) -> tuple[npt.NDArray[np.float64], str]:

@@ -16,6 +16,7 @@ from snnport.convention import coding_of, convention_of
 from snnport.datasets import Samples
 from snnport.encoders import CountEncoder, Stimulus
 from snnport.errors import InvalidInput
+from snnport.flow.windows import require_silence
 from snnport.graph import Graph, names_of, predecessors, shapes
 from snnport.nodes import NEURON_NODES
 from snnport.program import Program
@@ -56,6 +57,7 @@ class Outcome:
     time_s: float | None
     wall_s: float
     baselines: tuple[Comparison, ...] = ()
+    traffic: Mapping[str, int | None] | None = None
 
     @property
     def predictions(self) -> npt.NDArray[np.int64]:
@@ -92,6 +94,9 @@ class Outcome:
             "time_s": self.time_s,
             "energy": [estimate.to_json() for estimate in self.energy],
             "baselines": [found.to_json() for found in self.baselines],
+            "traffic": None if self.traffic is None else dict(self.traffic),
+            "v_saturations": None if counts is None else {k: n for k, n in counts.v_saturations.items() if n},
+            "u_wraps": None if counts is None else {k: n for k, n in counts.u_wraps.items() if n},
             "wall_s": self.wall_s,
         }
 
@@ -125,6 +130,25 @@ class _Lazy:
         return self.samples.batch(part.start, part.stop)
 
 
+@dataclass(frozen=True, eq=False)
+class _Frames:
+    """Streams (n_samples, n_frames, *shape) as the changes from frame to frame, in levels, and `latency` steps more."""
+
+    samples: Samples
+    encoder: CountEncoder
+    latency: int
+
+    def __len__(self) -> int:
+        return self.samples.n_samples
+
+    def __getitem__(self, part: slice, /) -> npt.NDArray[Any]:
+        frames = self.samples.batch(part.start, part.stop)
+        each = self.samples.scaling.apply(frames.reshape(-1, *frames.shape[2:]))
+        levels = self.encoder.counts(each).reshape(frames.shape[0], frames.shape[1], -1)
+        changes = np.diff(levels, axis=1, prepend=0)
+        return np.pad(changes, ((0, 0), (0, self.latency), (0, 0)))
+
+
 def run_program(
     program: Program,
     samples: Samples,
@@ -136,7 +160,8 @@ def run_program(
     stimulus = stimulus_for(program.meta.get("encoder"), samples, program.n_steps)
     readout = _readout(options.readout, str(program.meta["readout"]))
     names = {p.name for p in program.populations}
-    wanted_v = {*options.record_v, *(program.outputs if readout in ("max", "sum") else ())}
+    sends = sends_payloads(program.population(program.outputs[0]))
+    wanted_v = {*options.record_v, *(program.outputs if readout in ("max", "sum") and not sends else ())}
     wanted_spikes = {*options.record_spikes, *program.outputs}
     _known({*wanted_v, *wanted_spikes}, names)
     if samples.n_samples * stimulus.n_steps * sum(p.size for p in program.populations) <= EXACT_UPDATES:
@@ -152,8 +177,13 @@ def run_program(
         progress=progress,
     )
     wall = time.perf_counter() - start
+    require_silence(program, result.counts)
     unit = int((program.meta.get("v_unit") or {}).get(program.outputs[0], 1))
-    scores = _scores(readout, program.outputs[0], result.spike_counts, result.final_v, result.trace, unit)
+    scores = (
+        _sent(readout, result.trace.spikes[program.outputs[0]])
+        if sends
+        else _scores(readout, program.outputs[0], result.spike_counts, result.final_v, result.trace, unit)
+    )
     trace = _without_helpers(result.trace, options, program.outputs)
     cycles = result.counts.total_cycles
     seconds = None if cycles is None else cycles / float(program.chip["clock_hz"])
@@ -178,6 +208,13 @@ def run_program(
         seconds,
         wall,
         baselines,
+        {
+            "messages": work.network.messages,
+            "chip_messages": work.network.chip_messages,
+            "hops": None if work.network.hops is None else work.network.hops.total,
+            "barriers": result.counts.steps * result.counts.samples,
+            "chips": result.counts.chips,
+        },
     )
 
 
@@ -195,7 +232,8 @@ def run_vendor(
     options = options or RunOptions()
     stimulus = stimulus_for(program.meta.get("encoder"), samples, program.n_steps)
     readout = _readout(options.readout, str(program.meta["readout"]))
-    wanted_v = {*options.record_v, *(() if readout == "count" else program.outputs)}
+    sends = sends_payloads(program.population(program.outputs[0]))
+    wanted_v = {*options.record_v, *(() if readout == "count" or sends else program.outputs)}
     wanted_spikes = {*options.record_spikes, *program.outputs}
     _known({*wanted_v, *wanted_spikes}, {p.name for p in program.populations})
     start = time.perf_counter()
@@ -203,9 +241,9 @@ def run_vendor(
     wall = time.perf_counter() - start
     output = program.outputs[0]
     spikes = whole.spikes[output].astype(np.int64)
-    sent = np.sign(np.abs(spikes)) if sends_payloads(program.population(output)) else spikes
     final = {name: v[:, -1] for name, v in whole.v.items()}
-    scores = _scores(readout, output, {output: sent.sum(axis=1)}, final, whole)
+    unit = int((program.meta.get("v_unit") or {}).get(output, 1))
+    scores = _sent(readout, spikes) if sends else _scores(readout, output, {output: spikes.sum(axis=1)}, final, whole, unit)
     trace = _without_helpers(whole, options, program.outputs)
     meta = {**whole.meta, "target": program.target, "engine": "vendor", "readout": readout, "steps": stimulus.n_steps}
     meta["dt"] = (program.meta.get("convention") or {}).get("dt")
@@ -231,7 +269,7 @@ def run_reference(graph: Graph, samples: Samples, options: RunOptions | None = N
     parts: list[Trace] = []
     for first in range(0, stimulus.n_samples, REFERENCE_CHUNK):
         stop = min(first + REFERENCE_CHUNK, stimulus.n_samples)
-        currents = stimulus.raster(first, stop) if stimulus.encoder is not None else samples.batch(first, stop)
+        currents = samples.batch(first, stop) if coding is None else stimulus.raster(first, stop)
         by_input = _by_input(graph, currents.reshape(*currents.shape[:2], -1))
         parts.append(run_spiking(graph, by_input, convention, coding, {output, *options.record_v}))
     whole = Trace(
@@ -276,6 +314,8 @@ def stimulus_for(encoder: Mapping[str, Any] | None, samples: Samples, n_steps: i
                 "input", "x is images, and this network has no encoder", "Give spikes (n_samples, n_steps, ...), or convert it"
             )
         return Stimulus(_Lazy(samples), None, samples.n_steps)
+    if samples.n_steps and encoder.get("kind") == "change":
+        return Stimulus(_Frames(samples, CountEncoder.from_json(encoder), n_steps - 1), None, samples.n_steps + n_steps - 1)
     if samples.n_steps:
         if samples.n_steps != n_steps:
             raise InvalidInput("input", f"x has {samples.n_steps} steps, the network's schedule takes {n_steps}")
@@ -300,6 +340,19 @@ def _known(wanted: Collection[str], names: Collection[str]) -> None:
         raise InvalidInput(
             f"--record {', '.join(missing)}", "there is no such population", f"Known: {', '.join(sorted(names))}"
         )
+
+
+def _sent(readout: str, payloads: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same of an output that sends numbers, from payloads (n_samples, n_steps, n): how many, the last, the greatest, or
+    their sum."""
+    numbers = payloads.astype(np.int64)
+    found: dict[str, npt.NDArray[np.int64]] = {
+        "count": np.count_nonzero(numbers, axis=1).astype(np.int64),
+        "last": numbers[:, -1],
+        "max": numbers.max(axis=1),
+        "sum": numbers.sum(axis=1),
+    }
+    return found[readout]
 
 
 def _scores(

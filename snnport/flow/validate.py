@@ -1,7 +1,8 @@
 """How much of the source network's answer survives each stage, and whether the last one is exact.
 
-Stages of an .onnx: float, folded, quantised activations, quantised weights (the quantised ANN), lowered. Of a converted .nir,
-whose metadata suffice to rebuild the quantised ANN: (float, with --against,) quantised weights, lowered.
+Stages of an .onnx: float, folded, quantised activations, quantised weights (the quantised ANN), where a target's pass fits its
+integers to the chip fitted weights, lowered. Of a converted .nir, whose metadata suffice to rebuild the quantised ANN: (float,
+with --against,) quantised weights, lowered.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from snnport.graph import Graph, shapes, the_input
 from snnport.reference import forward
 
 CHUNK = 256
+QUANTISED, FITTED = "quantised weights", "fitted weights"
+"""The quantised ANN as it was converted, and after a target's pass has fitted its integers to the chip."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,16 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Validation:
-    """The waterfall. logit_mismatches counts samples; None where there is no quantised ANN to compare with."""
+    """The waterfall. logit_mismatches counts samples; None where there is no quantised ANN to compare with.
+
+    done: what was applied to a network that was trained with spikes before it ran.
+    """
 
     stages: tuple[StageResult, ...]
     logits_equal: bool | None
     logit_mismatches: int | None
     first_divergence: Mismatch | None
+    done: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as `validate --json` prints it."""
@@ -61,6 +68,7 @@ class Validation:
             "logits_equal": self.logits_equal,
             "logit_mismatches": self.logit_mismatches,
             "first_divergence": None if first is None else vars(first),
+            "done": list(self.done),
         }
 
 
@@ -76,11 +84,16 @@ class Expectation:
 
 
 def expect(
-    stages: Mapping[str, Graph], quantised: Graph | None, samples: Samples, say: Callable[[str], None] = lambda name: None
+    stages: Mapping[str, Graph],
+    quantised: Graph | None,
+    samples: Samples,
+    say: Callable[[str], None] = lambda name: None,
+    last: str = QUANTISED,
 ) -> Expectation:
     """Run every stage on what it takes: real input, rounded input, or counts.
 
     stages: name -> graph, in order. quantised: the quantised ANN on counts, whose integers a lossless program must equal.
+    last: its name among the stages.
     """
     classes: dict[str, npt.NDArray[np.int64]] = {}
     for name, graph in stages.items():
@@ -88,9 +101,9 @@ def expect(
         classes[name] = _logits(graph, samples, integers=False).argmax(axis=1)
     if quantised is None:
         return Expectation(classes, None)
-    say("quantised weights")
+    say(last)
     logits = _logits(quantised, samples, integers=True).astype(np.int64)
-    classes["quantised weights"] = logits.argmax(axis=1)
+    classes[last] = logits.argmax(axis=1)
     return Expectation(classes, logits)
 
 

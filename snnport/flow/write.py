@@ -12,6 +12,8 @@ from snnport.events import write_bytes
 from snnport.exporters.nir import write_nir
 from snnport.flow.check import lower
 from snnport.flow.convert import ConvertOptions
+from snnport.flow.export_netx import export_netx, is_loihi
+from snnport.flow.export_nir import export_dialect
 from snnport.flow.model import Model
 from snnport.flow.prepare import InputOptions, spiking
 from snnport.flow.run import stimulus_for
@@ -19,7 +21,7 @@ from snnport.passes.base import Context, Pass, run_passes
 from snnport.passes.quantize_snn import QuantizeSnn
 from snnport.targets.base import resolve_target
 
-FORMATS = ("nir",)
+FORMATS = ("nir", "netx")
 
 
 def write_conversion(
@@ -95,18 +97,23 @@ def write_export(
     input_: Path | None,
     inputs: InputOptions,
     options: ConvertOptions,
+    dialect: str | None = None,
 ) -> dict[str, Any]:
-    """Write what a chip's own tools load (`target`), or a network in another format (`form`).
+    """Write what a chip's own tools load (`target`), or a network in another format (`form`), for the importer of `dialect`.
 
-    With `input_` the files of a chip hold the events of its first sample too.
+    With `input_` the files of a chip hold the events of its first sample too, and a network's spikes are compared on it.
     Raises InvalidInput unless exactly one of target and form is given, and for a target that has no files of its own.
     """
     if (target is None) == (form is None):
         raise InvalidInput("export", "it needs either --target or --format", f"Formats: {', '.join(FORMATS)}")
     if form is not None and form not in FORMATS:
         raise InvalidInput(f"--format {form}", "there is no such format", f"Known: {', '.join(FORMATS)}")
+    if form == "netx" or is_loihi(target):
+        return export_netx(model, output, target or "loihi2", inputs, options)
     if target is None:
         prepared = spiking(model, inputs, options)
+        if dialect is not None:
+            return export_dialect(model, prepared, output, dialect, input_, inputs)
         write_nir(prepared.graph, output)
         return {"schema": 1, "output": str(output), "files": [str(output)], "done": list(prepared.done)}
     chip = resolve_target(target)

@@ -148,9 +148,9 @@ def test_a_pickle_is_not_opened(snnport: Command, converted: Path, tmp_path: Pat
     [
         (["--target", "lohi2"], "Did you mean 'loihi2'"),
         (["--target", "nowhere.toml"], "no such chip file"),
-        (["--target", "cpu", "--code", "ttfs"], "not built yet"),
+        (["--target", "cpu", "--code", "delay"], "max pooling is an OR of spikes"),
         (["--target", "cpu", "--code", "morse"], "Known: gate, rate"),
-        (["--target", "cpu", "--levels", "0"], "1..1024"),
+        (["--target", "cpu", "--levels", "2000"], "0..1024"),
         (["--target", "cpu", "--bits", "99"], "outside 2..16"),
         (["--target", "cpu", "--range", "a,b"], "no list of numbers"),
         (["--target", "cpu", "--range", "1,0"], "is empty"),

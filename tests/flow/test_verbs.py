@@ -131,13 +131,18 @@ def test_check_decides_by_violations(snnport: Command, converted: Path, target: 
         assert set(item) == {"rule", "where", "message", "remedy"}
 
 
-def test_the_gate_code_is_refused_where_it_cannot_run_and_the_right_codes_are_named(snnport: Command, converted: Path) -> None:
-    rules = {}
-    for target in ("loihi2", "speck2f"):
-        found = snnport("check", converted / "digits.nir", "--target", target, "--json").data
-        rules[target] = {v["rule"]: v["remedy"] for v in found["violations"]}
-    assert all(code in rules["loihi2"]["subtracting-reset"] for code in ("ramp", "graded", "ttfs"))
-    assert "rate" in rules["speck2f"]["time-base"]
+def test_the_gate_code_becomes_a_ramp_where_neurons_go_back_to_zero(snnport: Command, converted: Path) -> None:
+    arguments = ["--target", "loihi2", "--input", converted / "digits_test.npz", "--scale", 16, "--json"]
+    found = snnport("validate", converted / "digits.nir", *arguments).data
+    assert (found["logits_equal"], found["logit_mismatches"]) == (True, 0)
+    ran = snnport("run", converted / "digits.nir", *arguments).data
+    assert any(done.startswith("ramp{") for done in ran["done"])
+    assert ran["accuracy"] == found["stages"][-1]["accuracy"]
+
+
+def test_the_gate_code_is_refused_where_there_are_no_steps(snnport: Command, converted: Path) -> None:
+    found = snnport("check", converted / "digits.nir", "--target", "speck2f", "--json").data
+    assert "rate" in {v["rule"]: v["remedy"] for v in found["violations"]}["time-base"]
 
 
 def test_a_lowered_program_runs_like_its_network(snnport: Command, converted: Path, tmp_path: Path) -> None:
