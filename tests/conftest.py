@@ -20,6 +20,8 @@ from snnport.registry import EXTRAS
 CORE_ONLY = os.environ.get("SNNPORT_CORE") == "1"
 CI = os.environ.get("CI") == "true"
 MISSING: list[str] = []
+VENDORS = {"lava": "Lava", "xylo": "xylosim", "sanafe": "SANA-FE"}
+"""Marker -> whose simulator the test runs; `make MARKER` installs it."""
 HAS_DATA = Path(os.environ.get("SNNPORT_DATA") or "/nonexistent").is_dir()
 
 settings.register_profile("test", deadline=None, max_examples=40, derandomize=CI)
@@ -36,12 +38,13 @@ def data_dir() -> Path:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what needs the large data sets where SNNPORT_DATA names no folder, and Lava where it is not there."""
-    wanted = {name for name in ("data", "lava") if any(item.get_closest_marker(name) for item in items)}
+    """Deselect what needs the large data sets where SNNPORT_DATA names no folder, and vendors where they are not there."""
+    wanted = {name for name in ("data", *VENDORS) if any(item.get_closest_marker(name) for item in items)}
     absent = {"data"} & wanted if not HAS_DATA else set()
-    if "lava" in wanted and (CORE_ONLY or (not CI and not _has_lava())):
-        absent.add("lava")
-        MISSING.append("tests that run Lava are deselected: it is not installed. Type: make lava")
+    for name in VENDORS:
+        if name in wanted and (CORE_ONLY or (not CI and not _there(name))):
+            absent.add(name)
+            MISSING.append(f"tests that run {VENDORS[name]} are deselected: it is not installed. Type: make {name}")
     needy = [item for item in items if any(item.get_closest_marker(name) for name in absent)]
     if needy:
         config.hook.pytest_deselected(items=needy)
@@ -73,15 +76,14 @@ def pytest_make_collect_report(collector: pytest.Collector):
     return _judged((yield))
 
 
-def _has_lava() -> bool:
-    from snnport.errors import InvalidInput
-    from snnport.targets.loihi.vendor import lava_python
+def _there(vendor: str) -> bool:
+    """Whether the environment of a vendor is there."""
+    from snnport.targets.loihi.vendor import LAVA
+    from snnport.targets.xylo.vendor import XYLOSIM
 
-    try:
-        lava_python()
-    except InvalidInput:
-        return False
-    return True
+    if vendor == "sanafe":
+        return (Path(__file__).parents[1] / ".venv-sanafe" / "bin" / "python").is_file()
+    return bool({"lava": LAVA, "xylo": XYLOSIM}[vendor].version())
 
 
 def _judged(report: Report) -> Report:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from random_programs import chip_with
 
-from snnport.chip import Chip, Number
 from snnport.program import Neuron, Population, Program, Projection, Slice, Sparse
-
-CHIP = Chip("xylo", "xylo_audio2", "", {"cores": Number(1, "cores", "test", "defined")})
 
 
 def synapses(rng: np.random.Generator, n_source: int, n_target: int) -> Sparse:
@@ -56,4 +54,4 @@ def xylo_program(seed: int) -> tuple[Program, np.ndarray]:
     populations = (Population("in", (inputs,), Neuron("input", {})), *hidden, out)
     placements = tuple(Slice(p.name, 0, 0, p.size) for p in populations[1:])
     x = rng.integers(0, 16, (1, 25, inputs)) * (rng.random((1, 25, inputs)) < 0.4)
-    return Program("xylo_audio2", CHIP, populations, tuple(links), placements, ("in",), ("out",), 0, {}), x
+    return Program("xylo_audio2", chip_with(), populations, tuple(links), placements, ("in",), ("out",), 0, {}), x

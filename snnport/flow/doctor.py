@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from snnport.targets.loihi.vendor import lava_version
+from snnport.targets.loihi.vendor import LAVA
+from snnport.targets.xylo.vendor import XYLOSIM
 
 CORE = ("numpy", "h5py", "nir", "numba", "onnx", "typer", "rich", "jinja2", "plotly")
 EXTRAS = {
@@ -40,8 +41,8 @@ def doctor() -> tuple[Part, ...]:
     for name, use in PROGRAMS.items():
         found = shutil.which(name)
         parts.append(Part(name, use, str(Path(found)) if found else "", False, f"install the system package {name}"))
-    lava = lava_version()
-    parts.append(Part("lava-nc", "--engine vendor on Loihi", lava, False, "make lava"))
+    for vendor, chip in ((LAVA, "Loihi"), (XYLOSIM, "Xylo")):
+        parts.append(Part(vendor.distribution, f"--engine vendor on {chip}", vendor.version(), False, f"make {vendor.make}"))
     return tuple(parts)
 
 

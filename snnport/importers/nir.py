@@ -28,6 +28,8 @@ from snnport.importers.nirnodes import BUILDERS, MAX_NEURONS, build_node, faults
 from snnport.ledger import Entry
 from snnport.nodes import ReLU, Shape, output_shape
 
+OLD_KEY = "snnport_no_v_reset"
+"""Metadata of a graph whose file held no v_reset: snnport writes one, and what its absence told must not be lost."""
 NODES_KEY = "snnport_nodes"
 """Metadata of a graph that snnport wrote: JSON list of (name in the file, name), in the order of the nodes."""
 
@@ -63,10 +65,12 @@ def read_nir(
     metadata = dict(root.metadata) if root.graph else {}
     nodes, edges = _renamed(nodes, edges, metadata.pop(NODES_KEY, None))
     nodes, edges = _with_ends(nodes, edges, notes)
+    modern = any("v_reset" in node.fields for node in nodes.values()) and OLD_KEY not in metadata
+    if not modern and any("v_threshold" in node.fields for node in nodes.values()):
+        metadata[OLD_KEY] = 1
     graph = _canonical(nodes, edges, metadata, notes)
     ledger = [Entry(name, node.kind, "became", (name,), "", "nir") for name, node in nodes.items()]
     ledger += [Entry(name, "Input/Output", "dropped", (), why, "nir") for name, why in lost.items()]
-    modern = any("v_reset" in node.fields for node in nodes.values())
     meaning = _meaning(graph, dialect, dt, reset, (reset_delay, int(modern)))
     fields = _with_rules(path, meaning.fields, rules)
     said = [f"the user says {key} = {value}" for key, value in told.items()]

@@ -43,10 +43,10 @@ def run_together(
 ) -> None:
     """Populations first..stop-1, steps t0 .. t0 + steps - 1, n samples from s0 on."""
     cells, links, tables, codes, params = net
-    state, index, count, lengths, _, pending, parts, lists, scratch, _ = room
+    state, index, count, lengths, _, pending, parts, strides, scratch, _ = room
     windows, pooled_index, pooled_count, seen, place, to, weights = scratch
     for s in range(n):
-        shift, ring = s * lists[0], s * lists[1]
+        shift, ring = s * strides[0], s * strides[1]
         for p in range(first, stop):
             parts[p] = cells[p]
             parts[p].v += shift
@@ -105,7 +105,17 @@ def run_together(
 
 @inner
 def _spread(
-    link: Any, source: Any, index: Any, count: Any, lengths: Any, lists: Any, n: Any, t0: Any, steps: Any, raster: Any, at: Any
+    link: Any,
+    source: Any,
+    index: Any,
+    count: Any,
+    lengths: Any,
+    strides: Any,
+    n: Any,
+    t0: Any,
+    steps: Any,
+    raster: Any,
+    at: Any,
 ) -> None:
     """Write the counts of the sources of `link` into raster: from `at` on, one row a sample and step."""
     pitch = (link.sources + QUAD - 1) // QUAD * QUAD
@@ -117,7 +127,7 @@ def _spread(
             if t < link.delay:
                 continue
             past = (t - link.delay) % source.slots
-            since = s * lists[1] + source.ring + past * source.size
+            since = s * strides[1] + source.ring + past * source.size
             for e in range(since, since + lengths[s, link.source, past]):
                 raster[np.uint64(row + index[np.uint64(e)])] = count[np.uint64(e)]
 
@@ -126,7 +136,7 @@ def _spread(
 def _survey(net: Any, room: Any, p: Any, n: Any, t0: Any, steps: Any, product: Any) -> None:
     """Note which steps have arrivals, and which projections are busy enough for a dense product: `arrived`, `chosen`."""
     cells, links, _, _, _ = net
-    _, index, count, lengths, _, _, _, lists, _, tiling = room
+    _, index, count, lengths, _, _, _, strides, _, tiling = room
     _, arrived, chosen, raster, _, _, _ = tiling
     cell = cells[p]
     for s in range(n):
@@ -145,14 +155,14 @@ def _survey(net: Any, room: Any, p: Any, n: Any, t0: Any, steps: Any, product: A
         # A row takes about 2 cycles a spike, the product half a cycle a source, laying the codes out for it 3.
         chosen[q] = product and link.bytewise and 4 * events > link.sources * (n * steps + 6)
         if chosen[q]:
-            _spread(link, source, index, count, lengths, lists, n, t0, steps, raster, link.raster * lists[2])
+            _spread(link, source, index, count, lengths, strides, n, t0, steps, raster, link.raster * strides[2])
 
 
 @inner
 def _arrivals(net: Any, room: Any, p: Any, tile: Any, lanes: Any, s: Any, t0: Any, steps: Any) -> None:
     """sums[(t - t0) * LANES + k] = what arrives at neuron k of the tile in step t, of sample s."""
     cells, links, _, codes, _ = net
-    _, index, count, lengths, totals, _, _, lists, _, tiling = room
+    _, index, count, lengths, totals, _, _, strides, _, tiling = room
     sums, _, chosen, raster, packed, spans, _ = tiling
     cell = cells[p]
     for k in range(steps * LANES):
@@ -162,12 +172,13 @@ def _arrivals(net: Any, room: Any, p: Any, tile: Any, lanes: Any, s: Any, t0: An
         source = cells[link.source]
         if chosen[q] and lanes == LANES:
             pitch = (link.sources + QUAD - 1) // QUAD * QUAD
-            add_product(sums, 0, steps, raster, link.raster * lists[2] + s * steps * pitch, pitch, packed, link.raster * LANES)
+            first = link.raster * strides[2] + s * steps * pitch
+            add_product(sums, 0, steps, raster, first, pitch, packed, link.raster * LANES)
             continue
         for i in range(steps):
             past = (t0 + i - link.delay) % source.slots
             m = lengths[s, link.source, past] if t0 + i >= link.delay else 0
-            spans[i, 0] = s * lists[1] + source.ring + past * source.size
+            spans[i, 0] = s * strides[1] + source.ring + past * source.size
             spans[i, 1] = m
             spans[i, 2] = m > 0 and (source.payloads or totals[s, link.source, past] != m)
         base = link.codes + tile * LANES * link.sources
@@ -185,14 +196,14 @@ def run_tiles(
 ) -> None:
     """Population p, steps t0 .. t0 + steps - 1, n samples from s0 on."""
     cells, links, tables, codes, params = net
-    state, index, count, lengths, _, pending, parts, lists, _, tiling = room
+    state, index, count, lengths, _, pending, parts, strides, _, tiling = room
     sums, arrived, chosen, _, packed, _, fired = tiling
     cell = cells[p]
     plain = cell.family == IF and cell.simple and cell.last_load < 0 and cell.record_v < 0
     _survey(net, room, p, n, t0, steps, product)
     for s in range(n):
         for i in range(steps):
-            fired[s, i, 0] = s * lists[1] + cell.ring + (t0 + i) % cell.slots * cell.size
+            fired[s, i, 0] = s * strides[1] + cell.ring + (t0 + i) % cell.slots * cell.size
             fired[s, i, 1] = 0
     for tile in range(cell.tiles):
         start = tile * LANES
@@ -205,8 +216,8 @@ def run_tiles(
         for s in range(n):
             parts[p] = cell
             part = parts[p]
-            part.v += s * lists[0] + start
-            part.arrivals += s * lists[0] + start
+            part.v += s * strides[0] + start
+            part.arrivals += s * strides[0] + start
             part.params += start
             part.first, part.size = start, size
             _arrivals(net, room, p, tile, lanes, s, t0, steps)

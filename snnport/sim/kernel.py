@@ -99,11 +99,11 @@ def _compile(fingerprint: int) -> Any:
         _key = fingerprint
         n_samples, n_steps, at_once, block, message_cycles, barrier_cycles = sizes
         cells = net[0]
-        state, index, count, lengths, _, pending, _, lists, _, _ = room
+        state, index, count, lengths, _, pending, _, strides, _, _ = room
         _, v_out, final_v, _, _, cycles = recorded
         flags, _, _, _, operations, busy_total, queue_peak = tally
         busy, queue = work
-        n_cores, n_state = sweep.shape[0], lists[0]
+        n_cores, n_state = sweep.shape[0], strides[0]
         for s0 in range(0, n_samples, at_once):
             n = min(at_once, n_samples - s0)
             for s in range(n):
@@ -124,7 +124,7 @@ def _compile(fingerprint: int) -> Any:
                         for s in range(n):
                             for t in range(t0, t0 + steps):
                                 slot = t % cell.slots
-                                at = s * lists[1] + cell.ring + slot * cell.size
+                                at = s * strides[1] + cell.ring + slot * cell.size
                                 if cell.family == INPUT:
                                     which = (cell.emitter * n_samples + s0 + s) * n_steps + t
                                     m = _emit(stimulus, which, index, count, at)

@@ -26,7 +26,7 @@ def make_room(plan: Plan, samples: int) -> Space:
 
     room: state (samples, entries) flat; index, count: the event lists of the last steps; lengths, totals (samples,
     populations, lists): their lengths and sums; pending: whether a step without arrivals could change anything; parts: records
-    of what is being stepped; lists: strides of a sample in state and event lists, rows of a raster; scratch of pooling and of
+    of what is being stepped; strides: of a sample in state and event lists, rows of a raster; scratch of pooling and of
     families that meet spikes one by one; tiling: arrivals of a tile, steps with arrivals, projections for the dense product,
     the counts and codes of that, where the spikes of each step lie that arrive, and those that are fired.
     """

@@ -20,7 +20,7 @@ def settle(
 ) -> None:
     """Count and record the spikes of population p."""
     cells, _, tables, _, _ = net
-    _, index, count, lengths, totals, _, _, lists, _, _ = room
+    _, index, count, lengths, totals, _, _, strides, _, _ = room
     spikes_out, _, _, output_counts, output_sums, _ = recorded
     _, neuron_spikes, step_spikes, messages, _, _, _ = tally
     busy, _ = work
@@ -33,7 +33,7 @@ def settle(
             slot = t % cell.slots
             m = lengths[s, p, slot]
             total = m
-            at = s * lists[1] + cell.ring + slot * cell.size
+            at = s * strides[1] + cell.ring + slot * cell.size
             if cell.record_spikes >= 0:
                 for e in range(at, at + m):
                     spikes_out[s0 + s, t, cell.record_spikes + index[np.uint64(e)]] = count[np.uint64(e)]
@@ -88,7 +88,7 @@ def _charge_senders(cell: Any, tables: Any, index: Any, at: Any, m: Any, cycles:
 def charge(net: Any, room: Any, work: Any, p: Any, n: Any, t0: Any, steps: Any, operations: Any) -> None:
     """Charge the arrivals at population p to its cores and count the synaptic operations."""
     cells, links, tables, _, _ = net
-    _, index, count, lengths, totals, _, _, lists, _, _ = room
+    _, index, count, lengths, totals, _, _, strides, _, _ = room
     busy, queue = work
     for q in range(cells[p].first_link, cells[p].last_link):
         link = links[q]
@@ -108,5 +108,5 @@ def charge(net: Any, room: Any, work: Any, p: Any, n: Any, t0: Any, steps: Any, 
                         busy[s, t - t0, core] += c * tables[np.uint64(link.cost_cycles + k)]
                         queue[s, t - t0, core] += c
                 else:
-                    since = s * lists[1] + source.ring + past * source.size
+                    since = s * strides[1] + source.ring + past * source.size
                     operations[q] += account(link, tables, index, count, since, m, busy[s, t - t0], queue[s, t - t0])

@@ -71,9 +71,7 @@ CoreUse: TypeAlias = tuple[Mapping[tuple[int, int], Mapping[str, int]], Mapping[
 Exporting: TypeAlias = Callable[[Program, Path, IntArray | None], tuple[Path, ...]]
 
 
-Running: TypeAlias = Callable[
-    [Program, Stimulus, Collection[str], Collection[str], Callable[[int, int], None] | None], Trace
-]
+Running: TypeAlias = Callable[[Program, Stimulus, Collection[str], Collection[str], Callable[[int, int], None] | None], Trace]
 """Program, stimulus, populations whose spikes and whose v to record, progress (samples done, samples) to a trace."""
 
 

@@ -54,13 +54,13 @@ def test_lava_gives_what_the_engine_gives(snnport: Command, spiking, tmp_path: P
 
 
 def test_without_lava_one_line_says_what_to_type(snnport: Command, spiking, monkeypatch: pytest.MonkeyPatch) -> None:
-    from snnport.targets.loihi import vendor
+    from snnport.targets import interpreter
 
     program, x = spiking
-    monkeypatch.setattr(vendor, "_has_lava", lambda python: False)
+    monkeypatch.setattr(interpreter, "_says", lambda python, code: None)
     answer = snnport("run", program, "--target", "loihi2", "--input", x, "--engine", "vendor")
     assert answer.code == 1
-    assert "Lava: there is no Python that has lava-nc here. Type: make lava" in " ".join(answer.err.split())
+    assert "Lava: there is no Python that has lava.proc here. Type: make lava" in " ".join(answer.err.split())
     assert answer.out == ""
 
 

@@ -14,7 +14,7 @@ from netx_runs import program_of, spikes_of
 
 from snnport.errors import DoesNotFit
 from snnport.exporters.netx import netx_of, write_netx
-from snnport.targets.loihi.vendor import lava_python
+from snnport.targets.loihi.vendor import LAVA
 
 pytestmark = pytest.mark.lava
 RECORDER = Path(__file__).parents[1] / "golden" / "netx" / "record_netx.py"
@@ -31,7 +31,7 @@ def in_lava(folder: Path, jobs: dict[str, tuple[Path, Any, bool, dict[str, int]]
         listed.append({**job, "out": str(folder / f"{name}.npz")})
     (folder / "jobs.json").write_text(json.dumps(listed))
     done = subprocess.run(
-        [str(lava_python()), str(RECORDER), str(folder / "jobs.json")], capture_output=True, text=True, timeout=900, check=False
+        [str(LAVA.python()), str(RECORDER), str(folder / "jobs.json")], capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return {name: np.load(folder / f"{name}.npz") for name in jobs}

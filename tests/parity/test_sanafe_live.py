@@ -30,6 +30,7 @@ def loihi() -> Path:
     return Path(subprocess.run([PYTHON, "-c", find], capture_output=True, text=True, check=True).stdout.strip())
 
 
+@pytest.mark.sanafe
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_every_count_and_energy(name: str, loihi: Path) -> None:
     program, raster = NETWORKS[name]()

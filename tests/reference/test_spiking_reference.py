@@ -343,6 +343,7 @@ def test_spikes_that_outgrow_the_record() -> None:
 
 
 def test_fixed_point_saturates_where_loihi_does() -> None:
-    graph = lava({"w": nir.Linear(np.full((1, 1), -1e6)), "n": LIF})
-    v = run_spiking(graph, np.ones((1, 4, 1)), LAVA_FIXED, record_v=["n"]).v["n"][0, :, 0]
+    """A weight is cut to 8 bits, so that it takes 600 inputs of -255 << 6 to fill 24 bits."""
+    nodes = {"input": input_node((600,)), "w": nir.Linear(np.full((1, 600), -1e6)), "n": LIF, "output": output_node()}
+    v = run_spiking(chain(nodes), np.ones((1, 4, 600)), LAVA_FIXED, record_v=["n"]).v["n"][0, :, 0]
     assert v.tolist() == [0, -(2**23 - 1), -(2**23 - 1), -(2**23 - 1)]

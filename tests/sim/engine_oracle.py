@@ -381,6 +381,7 @@ def simulate(program: Program, rasters: np.ndarray, steps: int):
         "spikes": {name: np.zeros((n, steps, size), int) for name, size in sizes.items()},
         "events": {name: np.zeros((n, steps, size), int) for name, size in sizes.items()},
         "v": {name: np.zeros((n, steps, size), int) for name, size in sizes.items()},
+        "i": {name: np.zeros((n, steps, 2 * size), int) for name, size in sizes.items()},
         "cycles": [0] * n,
         "core_cycles": Counter(),
         "queue_peak": Counter(),
@@ -429,6 +430,7 @@ def simulate(program: Program, rasters: np.ndarray, steps: int):
                     spikes = cell.step(arrivals)
                 history[name].append(spikes)
                 result["spikes"][name][s, t], result["v"][name][s, t] = spikes, cell.v
+                result["i"][name][s, t] = [*cell.current[0], *cell.current[1]]
                 for j, value in enumerate(spikes):
                     times = int(value != 0) if numbers[name] else value
                     result["events"][name][s, t, j] = times

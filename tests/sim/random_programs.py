@@ -62,7 +62,7 @@ class Maker:
 
     def sends_numbers(self, name) -> bool:
         neuron = next(p.neuron for p in self.populations if p.name == name)
-        return neuron.family in NUMBERS or bool(neuron.params.get("graded", 0))
+        return neuron.family in NUMBERS or any(np.any(neuron.params.get(key, 0)) for key in ("graded", "value"))
 
     def family(self, name) -> str:
         if not self.every:

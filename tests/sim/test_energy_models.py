@@ -187,9 +187,10 @@ def test_loihi_by_hand():
     whole = 8 * 289e-9 + 360 * 3.5e-9 + 40 * 5.3e-9
     unknown, _ = worked(record=False)
     assert machine_time_s(unknown, model_called("Loihi 1 (Davies 2018)").time)[1] == pytest.approx(whole, rel=1e-12)
-    assert "waiting for the busiest core of each step (spikes were not recorded)" in price(
-        unknown, model_called("Loihi 1 (Davies 2018)"), None
-    ).unpriced
+    assert (
+        "waiting for the busiest core of each step (spikes were not recorded)"
+        in price(unknown, model_called("Loihi 1 (Davies 2018)"), None).unpriced
+    )
     # Step by step it is another core in some of them (test_steps.py).
     time = machine_time_s(work, model_called("Loihi 1 (Davies 2018)").time)[1]
     assert time > whole

@@ -75,7 +75,7 @@ def test_equals_the_oracle_on_random_programs(batch, every):
 def test_random_programs_exercise_what_they_should():
     seen = {"int64": 0, "saturations": 0, "wraps": 0, "pool": 0, "conv": 0, "groups": 0, "many": 0, "sparse": 0, "port": 0}
     seen |= {name: 0 for name in FAMILIES if name != "integrator"}
-    for seed in range(200):
+    for seed in range(260):
         program, raster = random_program(seed, every=seed % 3 > 0)
         result = outcome(program, raster, threads=1)
         for name in {p.neuron.family for p in program.populations if result.counts.spikes[p.name]}:

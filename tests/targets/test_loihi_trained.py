@@ -20,9 +20,10 @@ from snnport.passes.quantize_planes import QuantizePlanes
 from snnport.program import Dense, Diagonal, Program, Projection, Sparse
 from snnport.reference import run_spiking
 from snnport.sim.engine import run
+from snnport.targets.agreement import Answers
 from snnport.targets.base import resolve_target
 from snnport.targets.loihi.planes import digits, fits_one, planes_of
-from snnport.targets.loihi.preparing import Answers, calibrate, prepare
+from snnport.targets.loihi.preparing import calibrate, late, prepare
 from snnport.targets.loihi.trained import SOURCE
 
 LOIHI = resolve_target("loihi2")
@@ -135,7 +136,7 @@ def test_samples_choose_the_scale_by_agreement_with_the_graph() -> None:
     reached = {}
     for option in (chosen, QuantizePlanes(8, 17, 13, theta=128)):
         program = LOIHI.lower(run_passes(graph, (option,), Context()))
-        reached[option.theta] = wanted.met_by(Answers.of_program(program, raster))
+        reached[option.theta] = wanted.met_by(Answers.of_program(program, raster, late(program)))
     assert reached[chosen.theta] == max(reached.values())
     assert reached[chosen.theta][1] > 0.95
 
@@ -155,7 +156,7 @@ def test_a_silent_readout_is_compared_by_its_summed_potential() -> None:
     raster = np.random.default_rng(0).integers(0, 2, (4, 12, 2)).astype(np.uint8)
     (scaling,) = calibrate(graph, LOIHI.chip, raster)
     program = LOIHI.lower(run_passes(graph, (scaling,), Context()))
-    assert Answers.of_graph(graph, raster).met_by(Answers.of_program(program, raster))[0] == 1.0
+    assert Answers.of_graph(graph, raster).met_by(Answers.of_program(program, raster, late(program)))[0] == 1.0
 
 
 # ------------------------------------------------------------------------------------------------------------- Braille

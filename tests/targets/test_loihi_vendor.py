@@ -15,6 +15,7 @@ from snnport.chip import Chip
 from snnport.encoders import Stimulus
 from snnport.errors import DoesNotFit, InvalidInput
 from snnport.program import Conv, Dense, Neuron, Population, Program, Projection
+from snnport.targets import interpreter
 from snnport.targets.loihi import vendor
 
 CHIP = Chip.from_json({"name": "test", "target": "loihi2", "numbers": {}})
@@ -42,33 +43,33 @@ def stand_in(folder: Path, script: str) -> Path:
 @pytest.fixture
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine without Lava."""
-    monkeypatch.delenv(vendor.VARIABLE, raising=False)
-    monkeypatch.setattr(vendor, "PACKAGE", tmp_path / "elsewhere" / "snnport")
+    monkeypatch.delenv(vendor.LAVA.variable, raising=False)
+    monkeypatch.setattr(interpreter, "CHECKOUT", tmp_path / "elsewhere")
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.usefixtures("nowhere")
 def test_without_lava_the_command_that_adds_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for named in ("", "/nonexistent/python", sys.executable):
-        monkeypatch.setenv(vendor.VARIABLE, named)
-        with pytest.raises(InvalidInput, match=r"no Python that has lava-nc here\. Type: make lava"):
+        monkeypatch.setenv(vendor.LAVA.variable, named)
+        with pytest.raises(InvalidInput, match=r"no Python that has lava\.proc here\. Type: make lava"):
             vendor.run_lava(program(), STIMULUS)
-        assert vendor.lava_version() == ""
+        assert vendor.LAVA.version() == ""
 
 
 @pytest.mark.usefixtures("nowhere")
 def test_the_variable_comes_first_then_the_working_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".venv-lava" / "bin").mkdir(parents=True)
     made = stand_in(tmp_path / ".venv-lava" / "bin", "")
-    assert vendor.lava_python() == made
+    assert vendor.LAVA.python() == made
     named = stand_in(tmp_path, "")
-    monkeypatch.setenv(vendor.VARIABLE, str(named))
-    assert vendor.lava_python() == named
-    assert vendor.lava_version() == "9.9"
+    monkeypatch.setenv(vendor.LAVA.variable, str(named))
+    assert vendor.LAVA.python() == named
+    assert vendor.LAVA.version() == "9.9"
 
 
 def test_programs_are_checked_before_anything_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(vendor.VARIABLE, str(stand_in(tmp_path, "sys.exit('it ran')")))
+    monkeypatch.setenv(vendor.LAVA.variable, str(stand_in(tmp_path, "sys.exit('it ran')")))
     with pytest.raises(DoesNotFit, match="of one sign Lava keeps"):
         vendor.run_lava(program(256), STIMULUS)
 
@@ -81,7 +82,7 @@ def test_programs_are_checked_before_anything_runs(monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_what_lava_said_last_is_told(script, match, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(vendor.VARIABLE, str(stand_in(tmp_path, script)))
+    monkeypatch.setenv(vendor.LAVA.variable, str(stand_in(tmp_path, script)))
     told = []
     with pytest.raises(InvalidInput, match=match):
         vendor.run_lava(program(), STIMULUS, progress=lambda done, of: told.append((done, of)))
@@ -90,7 +91,7 @@ def test_what_lava_said_last_is_told(script, match, monkeypatch: pytest.MonkeyPa
 
 def test_an_interpreter_that_cannot_be_run_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = stand_in(tmp_path, "")
-    monkeypatch.setattr(vendor, "lava_python", lambda: path)
+    monkeypatch.setattr(interpreter.Vendor, "python", lambda self: path)
     path.chmod(0o600)
     if os.access(path, os.X_OK):
         path.unlink()
@@ -107,7 +108,7 @@ for job in json.loads(open(sys.argv[2]).read()):
     names = {key + name: x * (1 + k) for k, (what, key) in enumerate(keys) for name in job[what]}
     np.savez(job["trace"], meta=np.array('{"engine": "vendor"}'), **names)
 """
-    monkeypatch.setenv(vendor.VARIABLE, str(stand_in(tmp_path, script)))
+    monkeypatch.setenv(vendor.LAVA.variable, str(stand_in(tmp_path, script)))
     traces = vendor.run_jobs([vendor.Job(program(), STIMULUS, ("a",)), vendor.Job(program(), STIMULUS, v=("a",), u=("a",))])
     assert [sorted(trace.spikes) for trace in traces] == [["a"], []]
     assert {name: int(v.sum()) for name, v in traces[1].v.items()} == {"a": 6, "u of a": 9}
@@ -122,7 +123,7 @@ x = np.load(job["stimulus"])["x"]
 sys.stderr.write(f"{len(x)} of {len(x)} samples\\n")
 np.savez(job["trace"], **{"spikes/a": x}, meta=np.array("{}"))
 """
-    monkeypatch.setenv(vendor.VARIABLE, str(stand_in(tmp_path, script)))
+    monkeypatch.setenv(vendor.LAVA.variable, str(stand_in(tmp_path, script)))
     x, told = np.arange(30, dtype=np.uint8).reshape(10, 3, 1), []
     trace = vendor.run_lava(program(), Stimulus(x, None, 3), ("a",), (), lambda done, of: told.append((done, of)))
     assert np.array_equal(trace.spikes["a"], x)
@@ -135,7 +136,7 @@ import json, numpy as np
 job, = json.loads(open(sys.argv[2]).read())
 np.savez(job["trace"], **{"spikes/a": np.load(job["stimulus"])["x"]}, meta=np.array("{}"))
 """
-    monkeypatch.setenv(vendor.VARIABLE, str(stand_in(tmp_path, script)))
+    monkeypatch.setenv(vendor.LAVA.variable, str(stand_in(tmp_path, script)))
     maps = replace(program().populations[0], shape=(1, 1, 1))
     conv = Conv(np.array([[[[999]]]]), (1, 1, 1), (1, 1), (0, 0, 0, 0))
     wide = replace(program(), populations=(maps, program().populations[1]), projections=(Projection("w", "in", "a", conv),))

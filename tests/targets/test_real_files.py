@@ -63,6 +63,6 @@ def test_what_keeps_the_braille_network_off_a_chip_is_said_at_once(data_dir: Pat
         target = resolve_target(name)
         return [v.rule for v in target.check(run_passes(graph, target.passes_for(graph), Context())).violations]
 
-    assert rules("loihi2") == ["current-bias", "current-bias"]
+    assert rules("loihi2") == []
     assert rules("speck2f") == ["supported-nodes", "supported-nodes", "recurrence"]
     assert rules("cpu") == ["supported-nodes", "supported-nodes"]

@@ -151,7 +151,7 @@ def test_a_float_network_needs_the_quantising_pass() -> None:
     assert np.isclose(graph.nodes["w"].weight[0, 0], 0.3)
 
 
-@pytest.mark.parametrize("name", TARGETS.names())
+@pytest.mark.parametrize("name", [name for name in TARGETS.names() if not name.startswith("xylo")])
 def test_programs_come_back_from_their_files(name: str, tmp_path: Path) -> None:
     program = resolve_target(name).lower(small())
     program.save(tmp_path / "p.npz")

@@ -121,7 +121,7 @@ def test_a_bias_becomes_a_constant_of_the_neuron() -> None:
     np.testing.assert_array_equal(hidden["bias"], np.rint(bias / q))
 
 
-def test_codes_round_trip_through_check_and_a_second_lowering() -> None:
+def test_codes_round_trip_through_check_and_a_second_lowering(tmp_path: Path) -> None:
     ready = prepared(network(np.random.default_rng(2)))
     assert AUDIO2.passes_for(ready) == ()
     program = AUDIO2.lower(ready)
@@ -129,6 +129,9 @@ def test_codes_round_trip_through_check_and_a_second_lowering() -> None:
     assert kinds["w"][0] == 0
     assert kinds["rec"][0] == kinds["u"][0] == 1
     assert all(np.abs(q.synapse.codes.astype(int)).max() <= 127 for q in program.projections)
+    program.save(tmp_path / "p.npz")
+    again = Program.load(tmp_path / "p.npz")
+    assert (again.target, again.placements, again.meta) == ("xylo_audio2", program.placements, program.meta)
 
 
 # ---------------------------------------------------------------------------------------------------------------- rules
@@ -217,6 +220,7 @@ def test_passes_refuse(make: Any, message: str) -> None:
 # --------------------------------------------------------------------------------------------------------------- vendor
 
 
+@pytest.mark.xylo
 def test_the_vendor_s_simulator_gives_the_engine_s_trace() -> None:
     rng = np.random.default_rng(8)
     program = AUDIO2.lower(prepared(network(rng)))
@@ -239,6 +243,7 @@ def test_programs_that_are_no_xylo() -> None:
         described(Program("cpu", AUDIO2.chip, populations, (), (), ("in",), ("n",), 0, {}))
 
 
+@pytest.mark.xylo
 def test_a_simulator_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "worker.py").write_text("raise SystemExit('no luck')")
     monkeypatch.setattr(vendor, "WORKER", tmp_path / "worker.py")

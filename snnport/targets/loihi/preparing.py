@@ -11,25 +11,21 @@ accumulator holds 16 bits, u may not wrap, and v saturates at 2^23.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import nir
-import numpy as np
 import numpy.typing as npt
 
 from snnport.chip import Chip
 from snnport.convention import convention_of
-from snnport.encoders import Stimulus
 from snnport.graph import Graph, names_of
 from snnport.passes.base import Context, Pass, run_passes
 from snnport.passes.lava_scaling import LavaScaling
-from snnport.passes.paths import output_populations
 from snnport.passes.quantize_planes import PLANE_BITS, QuantizePlanes
 from snnport.program import Program
-from snnport.reference import run_spiking
-from snnport.sim.engine import run
+from snnport.targets.agreement import Answers
 from snnport.targets.intervals import LIF_UNIT, analyse
 from snnport.targets.loihi.ramp import fitting
 from snnport.targets.loihi.trained import lower_trained
@@ -73,54 +69,15 @@ def calibrate(graph: Graph, chip: Chip, raster: Raster) -> tuple[Pass, ...]:
         program = _lowered(graph, chip, candidate)
         if not _bounded(program, chip, below=False):
             break
-        score = wanted.met_by(Answers.of_program(program, raster))
+        score = wanted.met_by(Answers.of_program(program, raster, late(program)))
         if score > most:
             best, most = candidate, score
     return (best,)
 
 
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """classes (n_samples,), and of every spiking population the spikes (n_samples, n_steps, n), from its first step on."""
-
-    classes: Raster
-    spikes: dict[str, Raster]
-
-    @classmethod
-    def of_graph(cls, graph: Graph, raster: Raster) -> Answers:
-        """What the graph says in real numbers."""
-        output = output_populations(graph)[0]
-        (name,) = names_of(graph, nir.Input)
-        shaped = raster.reshape(*raster.shape[:2], *np.atleast_1d(graph.nodes[name].input_type["input"]))
-        trace = run_spiking(graph, shaped, convention_of(graph.metadata), record_v=[output])
-        spiking = {key for key, node in graph.nodes.items() if hasattr(node, "v_threshold")}
-        read = trace.spikes[output] if output in spiking else trace.v[output]
-        return cls(_classes(read), {key: trace.spikes[key] for key in sorted(spiking)})
-
-    @classmethod
-    def of_program(cls, program: Program, raster: Raster) -> Answers:
-        """What a program says, every population moved to its first step."""
-        output, depth = program.outputs[0], program.meta["depth"]
-        silent = program.meta["readout"] != "count"
-        names = [name for name, steps in depth.items() if steps]
-        stimulus = Stimulus(raster, None, raster.shape[1])
-        result = run(program, stimulus, record_spikes=names, record_v=[output] if silent else [])
-        read = result.trace.v[output] if silent else result.trace.spikes[output]
-        return cls(_classes(read), {name: result.trace.spikes[name][:, depth[name] :] for name in names})
-
-    def met_by(self, other: Answers) -> tuple[float, float]:
-        """Fraction of classes that agree, and spikes that coincide among those of either."""
-        same = either = 0
-        for name, spikes in self.spikes.items():
-            theirs = other.spikes[name] > 0
-            ours = spikes[:, : theirs.shape[1]] > 0
-            same += int(np.count_nonzero(ours & theirs))
-            either += int(np.count_nonzero(ours | theirs))
-        return float(np.mean(self.classes == other.classes)), same / max(either, 1)
-
-
-def _classes(values: Raster) -> Raster:
-    return np.asarray(values.sum(axis=1, dtype=np.float64).argmax(axis=1))
+def late(program: Program) -> dict[str, int]:
+    """Steps that every population but the inputs is late."""
+    return {name: steps for name, steps in program.meta["depth"].items() if steps}
 
 
 def _scaling(graph: Graph, chip: Chip) -> QuantizePlanes | None:

@@ -22,15 +22,14 @@ import numpy as np
 from snnport.encoders import Stimulus
 from snnport.errors import DoesNotFit, InvalidInput
 from snnport.program import Program
+from snnport.targets.interpreter import Vendor
 from snnport.targets.loihi.copies import copied, copies_for, gathered, scattered
 from snnport.targets.loihi.lavable import check_lava
 from snnport.targets.streamed import streamed, streams, unstreamed
 from snnport.trace import Trace
 
-VARIABLE = "SNNPORT_LAVA_PYTHON"
-REMEDY = f"Type: make lava   (or let {VARIABLE} name a Python that has lava-nc 0.10.0)"
-PACKAGE = Path(__file__).parents[2]
-WORKER = PACKAGE / "workers" / "lava_run.py"
+LAVA = Vendor("Lava", "SNNPORT_LAVA_PYTHON", ".venv-lava", "lava", "lava.proc", "lava-nc")
+WORKER = Path(__file__).parents[2] / "workers" / "lava_run.py"
 TIMEOUT_S = 24 * 3600
 LAST_LINES = 200
 
@@ -46,29 +45,6 @@ class Job:
     u: tuple[str, ...] = ()
 
 
-def lava_python() -> Path:
-    """The interpreter that has Lava: SNNPORT_LAVA_PYTHON, else .venv-lava of the checkout or of the working folder.
-
-    Raises InvalidInput, with the command that adds it, where there is none.
-    """
-    named = os.environ.get(VARIABLE, "")
-    made = [folder / ".venv-lava" / "bin" / "python" for folder in (PACKAGE.parent, Path.cwd())]
-    found = next((python for python in ([Path(named)] if named else []) + made if _has_lava(python)), None)
-    if found is None:
-        raise InvalidInput("Lava", "there is no Python that has lava-nc here", REMEDY)
-    return found
-
-
-def lava_version() -> str:
-    """The version of lava-nc that run_lava would use; empty where there is none."""
-    try:
-        python = lava_python()
-    except InvalidInput:
-        return ""
-    ask = "from importlib.metadata import version; print(version('lava-nc'))"
-    return subprocess.run([str(python), "-c", ask], capture_output=True, text=True, timeout=60, check=False).stdout.strip()
-
-
 def run_lava(
     program: Program,
     stimulus: Stimulus,
@@ -79,7 +55,7 @@ def run_lava(
     """The trace of `program` on Lava: same populations, steps and integers as sim.engine.run. Many samples run as copies.
 
     Samples of the graded code follow one another in every step, which its neurons, that keep nothing, allow.
-    Raises what check_lava and lava_python raise, and InvalidInput if Lava fails, with the last line it wrote.
+    Raises what check_lava and LAVA.python raise, and InvalidInput if Lava fails, with the last line it wrote.
     """
     if streams(program) and stimulus.n_samples > 1:
         stream, rows = streamed(program, stimulus)
@@ -115,7 +91,7 @@ def run_jobs(jobs: Sequence[Job], progress: Callable[[int, int], None] | None = 
     Traces hold u among their potentials as "u of NAME". progress: called with (samples done, samples) of the job at work.
     Raises what run_lava raises.
     """
-    python = lava_python()
+    python = LAVA.python()
     for job in jobs:
         check_lava(job.program)
     with tempfile.TemporaryDirectory() as name:
@@ -141,7 +117,7 @@ def _run(command: Sequence[str], folder: Path, progress: Callable[[int, int], No
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=folder, start_new_session=True
         )
     except OSError as error:
-        raise InvalidInput(command[0], f"it cannot be run: {error}", REMEDY) from None
+        raise InvalidInput(command[0], f"it cannot be run: {error}", LAVA.remedy) from None
     assert process.stderr is not None
     try:
         for line in process.stderr:
@@ -162,11 +138,3 @@ def _end(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def _has_lava(python: Path) -> bool:
-    look = "import importlib.util, sys; sys.exit(importlib.util.find_spec('lava') is None)"
-    try:
-        return subprocess.run([str(python), "-c", look], capture_output=True, timeout=60, check=False).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
