@@ -21,8 +21,8 @@ from snnport.targets.loihi.memory import demand, limits
 from snnport.targets.placement import OFF_CHIP, core_loads, place_greedily
 
 NAMES = {"neurons": "neurons", "axons": "input axons", "bits": "synaptic memory (bits)", "routes": "output axons"}
-ROUNDS = 4
-"""Placements tried before the last one is judged as it is."""
+ROUNDS = 16
+"""Placements tried before the last one is judged as it is. Destinations grow from the last layer to the first, one a round."""
 
 
 def place(program: Program, chip: Chip) -> Program:
