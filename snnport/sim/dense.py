@@ -25,7 +25,8 @@ BLOCK = 6
 """Rows of counts that share a load of codes; with LANES targets their sums fill 24 registers."""
 _WORDS = 16
 
-FAST: bool = "+avx512vnni" in (config.CPU_FEATURES if config.CPU_FEATURES is not None else get_host_cpu_features())
+_STATED = getattr(config, "CPU_FEATURES", None)
+FAST: bool = "+avx512vnni" in (get_host_cpu_features() if _STATED is None else _STATED)
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _SUMS, _BYTES = ir.VectorType(_I32, _WORDS), ir.VectorType(_I8, LANES)
 _UNDEFINED = ir.Constant(_BYTES, ir.Undefined)
@@ -141,7 +142,7 @@ def pack(packed: Any, at: Any, codes: Any, first: Any, sources: Any) -> None:
     """Lay out a tile (source, LANES) of 8-bit codes for `add_product`, quads of sources side by side; zeros fill the last."""
     whole = sources - sources % QUAD
     for j in range(0, whole, QUAD):
-        _pack_quad(packed, at + j * LANES, codes, first + j * LANES)
+        _pack_quad(packed, at + j * LANES, codes, first + j * LANES)  # pyright: ignore[reportCallIssue]
     if whole < sources:
         for k in range(LANES):
             for j in range(QUAD):

@@ -43,7 +43,7 @@ def events_of(raster: Any, first: Any, inside: Any, start: Any, index: Any, coun
         for t in range(raster.shape[1]):
             row = raster[s, t]
             for begin in range(0, whole, LANES):
-                bits = nonzero(row, first + begin)
+                bits = nonzero(row, first + begin)  # pyright: ignore[reportCallIssue]
                 while bits:
                     k = begin + lowest(bits)
                     bits &= bits - np.uint64(1)

@@ -92,4 +92,4 @@ def _trailing_zeros(_typing: Any, bits: Any) -> Any:
 @inner
 def lowest(bits: Any) -> Any:
     """Place of the lowest set bit; `bits` is not 0."""
-    return np.int64(_trailing_zeros(bits))
+    return np.int64(_trailing_zeros(bits))  # pyright: ignore[reportCallIssue]

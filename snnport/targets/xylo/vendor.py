@@ -93,7 +93,7 @@ def described(program: Program) -> dict[str, IntArray]:
         where = ", ".join(alien) or program.chip.name
         raise UnsupportedNode(where, "xylosim runs one input, hidden neurons and one output population", "Lower it for a Xylo")
     tables: dict[str, list[IntArray]] = {kind: [] for kind in MATRICES}
-    shifts = dict.fromkeys(MATRICES, 0)
+    shifts: dict[str, int] = dict.fromkeys(MATRICES, 0)
     start = {**first, readout.name: 0, program.inputs[0]: 0}
     for q in program.projections:
         kind, whole = matrix_of(program, q), unrolled(q) if not isinstance(q.synapse, Sparse) or q.pool is not None else q
