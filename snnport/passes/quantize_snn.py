@@ -81,7 +81,7 @@ class QuantizeSnn(Pass):
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         """The graph with real values that are codes times q, metadata scale and bits, and gains of 1 in the neurons."""
-        graph = _with_units(folded(graph, self.spelling), self.spelling)
+        graph = with_units(folded(graph, self.spelling), self.spelling)
         convention, sizes = convention_of(graph.metadata), shapes(graph)
         paths = walk(graph)[0]
         changed: dict[str, nir.NIRNode] = {}
@@ -91,7 +91,7 @@ class QuantizeSnn(Pass):
             node = graph.nodes[target]
             layers = dict.fromkeys(p.weighted for p in paths if p.target == target and p.weighted is not None)
             gains = np.broadcast_to(gain(node, convention), sizes[target])
-            charged = {name: _charged(self.spelling, name, graph.nodes[name], gains) for name in layers}
+            charged = {name: charged_by(self.spelling, name, graph.nodes[name], gains) for name in layers}
             q, write = self.written(node, charged)
             for name, (weight, bias) in charged.items():
                 changed[name], why = write(graph.nodes[name], weight, bias)
@@ -183,7 +183,7 @@ def _decay(tau: npt.ArrayLike, convention: Convention) -> Real:
     return np.asarray(ratio if convention.decay == "euler" else 1.0 - np.exp(-ratio), np.float64)
 
 
-def _with_units(graph: Graph, spelling: str) -> Graph:
+def with_units(graph: Graph, spelling: str) -> Graph:
     """The graph with a Scale of ones on every way that has no weight, so that its 1 can be rounded like any weight."""
     paths = walk(graph)[0]
     for path in [p for p in paths if p.weighted is None]:
@@ -196,7 +196,7 @@ def _with_units(graph: Graph, spelling: str) -> Graph:
     return graph
 
 
-def _charged(spelling: str, name: str, node: Any, gains: Real) -> tuple[Real, Real | None]:
+def charged_by(spelling: str, name: str, node: Any, gains: Real) -> tuple[Real, Real | None]:
     """Weight and bias of `node` times the gain (shape of its target) of the neurons they reach."""
     weight = np.asarray(node.scale if isinstance(node, nir.Scale) else node.weight, np.float64)
     if isinstance(node, nir.Scale):

@@ -23,7 +23,7 @@ from snnport.ledger import Entry
 from snnport.nodes import Real, Shape
 from snnport.passes.base import Context, Pass
 from snnport.passes.paths import output_populations, walk
-from snnport.passes.quantize_snn import _charged, _with_units, coded, decays, gain
+from snnport.passes.quantize_snn import charged_by, coded, decays, gain, with_units
 from snnport.quant import round_half_even
 
 WEIGHT_TOP = 127
@@ -49,7 +49,7 @@ class QuantizeXylo(Pass):
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         """The graph in codes, its neurons with the chip's gains: a / (1 - a) for the current, 1 / (1 - a) for v."""
-        graph = _with_units(graph, self.spelling)
+        graph = with_units(graph, self.spelling)
         rule, sizes = convention_of(graph.metadata), shapes(graph)
         real: dict[str, Real] = {}
         matrix: dict[str, str] = {}
@@ -60,7 +60,9 @@ class QuantizeXylo(Pass):
                 continue
             node = graph.nodes[path.target]
             gains = np.broadcast_to(gain(node, rule) / (1.0 - decays(node, rule)[0]), sizes[path.target])
-            real[path.weighted] = _charged(self.spelling, path.weighted, graph.nodes[path.weighted], gains)[0] / q[path.target]
+            real[path.weighted] = (
+                charged_by(self.spelling, path.weighted, graph.nodes[path.weighted], gains)[0] / q[path.target]
+            )
             source = isinstance(graph.nodes[path.source], nir.Input)
             matrix[path.weighted] = "input" if source else "output" if path.target in outputs else "recurrent"
         shifts = {kind: _shift([codes for name, codes in real.items() if matrix[name] == kind]) for kind in MATRICES}

@@ -8,7 +8,7 @@ by several whose messages add up with signs. In the sigma-delta code all neurons
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -269,18 +269,3 @@ def _links(
     codes = np.concatenate([np.full(len(piece[0]), piece[2], np.int8) for piece in kept])
     if len(to):
         yield Projection(f"{carrier.population}->{target}", carrier.population, target, Sparse(codes, to, at, (size, sources)))
-
-
-def carrier_names(program: Program) -> Mapping[str, tuple[str, ...]]:
-    """Node of the graph -> the populations that send messages for it, for counts of messages a neuron and sample."""
-    found: dict[str, list[str]] = {}
-    known = program.meta.get("messages") or {}
-    for population in program.populations:
-        node = next((name for name in sorted(known, key=len, reverse=True) if _belongs(population.name, name)), None)
-        if node is not None:
-            found.setdefault(node, []).append(population.name)
-    return {name: tuple(names) for name, names in found.items()}
-
-
-def _belongs(population: str, node: str) -> bool:
-    return population == node or population.startswith(f"{node}.")

@@ -1,6 +1,6 @@
 """Run a program on xylosim, the vendor's open bit-exact simulator, in its own interpreter and process, through files.
 
-xylosim 0.1.3 has no licence that this project could link to, and needs compiled code: `make xylo` gives it an environment.
+Like every vendor's package it gets an environment of its own: `make xylo` installs xylosim 0.1.3 there.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _rows(p: Population, name: str) -> IntArray:
 
 
 def _trace(job: Job, result: dict[str, IntArray]) -> Trace:
-    program, spikes, v = job.program, {program_input(job.program): job.x}, {}
+    program, spikes, v = job.program, {job.program.inputs[0]: job.x}, {}
     total = sum(p.size for p in hidden(program))
     for p in hidden(program):
         part = slice(offsets(program)[p.name], offsets(program)[p.name] + p.size)
@@ -132,8 +132,3 @@ def _trace(job: Job, result: dict[str, IntArray]) -> Trace:
     for name in program.outputs:
         spikes[name], v[name], v[f"i of {name}"] = result["spikes_out"], result["v_out"], result["i_out"]
     return Trace(spikes, v)
-
-
-def program_input(program: Program) -> str:
-    """The one input population."""
-    return program.inputs[0]
