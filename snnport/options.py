@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, get_args, get_type_hints
+from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_type_hints
 
 import typer
 
 from snnport.errors import InvalidInput
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Group:
     make: Callable[..., Any]
 
 
-def expand_groups(function: Callable[..., None]) -> Callable[..., None]:
+def expand_groups(function: Callable[..., Result]) -> Callable[..., Result]:
     """`function` with every parameter annotated by a Group replaced by that group's options, as typer reads them."""
     hints = get_type_hints(function, include_extras=True)
     groups: dict[str, Group] = {}
@@ -38,9 +40,9 @@ def expand_groups(function: Callable[..., None]) -> Callable[..., None]:
             parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation))
 
     @wraps(function)
-    def expanded(**values: Any) -> None:
+    def expanded(**values: Any) -> Result:
         made = {name: g.make(**{key: values.pop(key) for key in g.options}) for name, g in groups.items()}
-        function(**values, **made)
+        return function(**values, **made)
 
     signature = inspect.Signature(parameters)
     vars(expanded).pop("__wrapped__")

@@ -23,6 +23,7 @@ MAX_LINES = 400
 LADDER = (
     {"__main__"},
     {"cli"},
+    {"commands"},
     {"options", "progress"},
     {"api"},
     {"flow"},
