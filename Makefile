@@ -57,7 +57,7 @@ sanafe: .venv/.installed-dev .venv-sanafe/.installed  ## Install SANA-FE beside 
 
 .PHONY: bench
 bench: .venv/.installed-dev .venv-sanafe/.installed  ## Run every benchmark, each against its peers
-	set -e; for name in engine scaling tinyodin sanafe_parity speed; do $(BIN)/python benchmarks/$$name.py; done
+	set -e; for name in engine scaling tinyodin sanafe_parity speed training sweep; do $(BIN)/python benchmarks/$$name.py; done
 
 .PHONY: study
 study: .venv/.installed-dev  ## Run every test with many more random examples, and measure accuracy on MNIST (long)
@@ -65,6 +65,11 @@ study: .venv/.installed-dev  ## Run every test with many more random examples, a
 	$(BIN)/python tests/golden/interop/written/study.py check  # round trips through the frameworks, by uv
 	@test -d "$$SNNPORT_DATA" || { echo >&2 "SNNPORT_DATA names no folder: accuracy on MNIST was not measured"; exit 1; }
 	$(BIN)/python benchmarks/accuracy.py "$$SNNPORT_DATA"
+	for recipe in nef-memory nef-addition nef-square nef-product leaky-mlp braille diehl-cook lsnn lsnn-eprop conv-lif conv-lif-inverted \
+	    conv-lif-binary conv-lif-gray; do \
+	  $(BIN)/python benchmarks/recipes.py $$recipe --data "$$SNNPORT_DATA" || exit 1; \
+	done
+	$(BIN)/python benchmarks/conv_table.py "$$SNNPORT_DATA"
 
 .PHONY: clean
 clean:  ## Remove everything that make has made

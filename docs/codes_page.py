@@ -102,12 +102,87 @@ TEXTS: dict[str, tuple[str, str, str]] = {
         "needs no steps; no max pooling",
     ),
 }
+OPERATIONS = """## What each operator needs
+
+Operators of the source network, and what they are in spikes; docs/extending.md says where a further one goes. Counts are
+exact in every lossless code that carries the row.
+
+"""
+OPERATOR_ROWS: tuple[tuple[str, str, str], ...] = (
+    (
+        "convolution (1-D, 2-D, strides, dilation, groups, depthwise), dense layer, the same on every position",
+        "weights into a population",
+        "",
+    ),
+    (
+        "ReLU; Clip(0, max), ReLU6",
+        "one population; the clip is its levels",
+        "a clip: `delay`, `sigma-delta`",
+    ),
+    (
+        "LeakyReLU, PReLU, Abs, Hardtanh and Clip around 0",
+        "a pair of populations, one a sign; the next layer reads the second with the slope",
+        "a clip: as above",
+    ),
+    (
+        "Clip that leaves 0 out, Max or Min with a number",
+        "one population that counts from the bound, which goes into the next bias",
+        "a clip: as above",
+    ),
+    (
+        "layers in a row without a rectifier",
+        "one layer where they are one; else a pair of populations between them (pass `pair-signed`)",
+        "",
+    ),
+    (
+        "max pooling of a rectified map",
+        "an OR of spikes in each step; a tree of maxima in codes of messages",
+        "`rate`, `delay`",
+    ),
+    (
+        "max pooling of signed values",
+        "a population that counts from the lowest value on the samples, then the same (pass `offset-pools`)",
+        "`rate`, `delay`",
+    ),
+    (
+        "average pooling, means, sums of axes",
+        "part of the projection behind it; 1/k^2 in its scale, position-dependent divisors as one factor a position",
+        "",
+    ),
+    (
+        "residual sum",
+        "one projection a branch, each in the unit of its target",
+        "",
+    ),
+    (
+        "Concat, Split, Slice, Gather, Pad (zeros, reflect, edge), Transpose, Reshape, Flatten, DepthToSpace, shuffles",
+        "nothing: columns, strides and offsets of the weights behind them",
+        "",
+    ),
+    (
+        "batch norm, arithmetic with constants",
+        "weights and biases; one bias a neuron where zeros are padded behind a shift",
+        "",
+    ),
+    (
+        "Softmax, LogSoftmax, ArgMax at the end; Dropout, Identity, Cast",
+        "left out",
+        "",
+    ),
+    (
+        "signed input",
+        "two populations, x and -x; in codes of messages one signed message",
+        "",
+    ),
+)
+"""Operator, what it becomes, codes that refuse it."""
 NETWORK_HEAD = """## What they cost
 
 The digits network that ships with snnport (2 convolutions, 1 dense layer; L = 16, 8-bit weights), counted by the engine over 20
-samples. Steps: from the first input spike to the logits. Period: the least number of steps between samples that stream.
-Control: spikes of control, bias and twin neurons a sample. Spikes: of the network's own neurons, a neuron and sample;
-operations: synaptic, a sample. State: bits of the widest potential, by interval analysis. The delay and rate codes have no max
+samples. Steps: from the first input spike to the logits (latency). Period: the least number of steps between samples that
+stream, while odd and even layers work in turn on two of them; its inverse is the throughput. Control: spikes of control, bias
+and twin neurons a sample. Spikes: of the network's own neurons, a neuron and sample; operations: synaptic, a sample. State:
+bits of the widest potential or sum, by interval analysis. The delay and rate codes have no max
 pooling: their rows are the network with average pooling in its place. Sigma-delta is exact with 4-bit weights here.
 
 """
@@ -135,6 +210,8 @@ def codes_page() -> str:
         lines.append(_row(f"`{name}`", "yes" if code.lossless else "no", neuron, conditions))
     lines.append("")
     lines += [part for name in CODES if name in TEXTS for part in (f"**{name}.** {TEXTS[name][1]}", "")]
+    lines += [OPERATIONS + "\n".join([_row("operator", "becomes", "not in"), "|---|---|---|"])]
+    lines += [*(_row(*cells) for cells in OPERATOR_ROWS), ""]
     lines += [NETWORK_HEAD + "\n".join([_row("code", "target", "steps", "period", "control", "spikes", "operations", "state")])]
     lines.append("|---|---|---|---|---|---|---|---|")
     carried = {}

@@ -13,6 +13,7 @@ import nir
 import typer
 from codes_page import codes_page
 from interop_page import interop_page
+from models_page import models_page
 
 from snnport.cli import app
 from snnport.errors import SnnportError
@@ -121,6 +122,7 @@ PAGES = {
     "docs/cli.md": cli_page,
     "docs/targets.md": targets_page,
     "docs/codes.md": codes_page,
+    "docs/models.md": models_page,
     "README.md": readme,
 }
 

@@ -91,7 +91,7 @@ def load_chip(path: Path, shipped: Mapping[str, Path] | None = None) -> Chip:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InvalidInput(str(path), "there is no such chip file", "Give a chip name or the path of a .toml") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidInput(str(path), f"it is no readable TOML file: {error}") from None
     base = data.get("extends")
     if base is None:

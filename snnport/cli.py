@@ -5,6 +5,7 @@ Nothing heavy is imported at module level, so that `snnport --help` answers at o
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Callable
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snnport import __version__
-from snnport.commands import about, files, networks, road, runs
+from snnport import __version__, progress
+from snnport.commands import about, files, networks, road, runs, sweeps, training
 from snnport.commands.shown import Shown
-from snnport.errors import SnnportError
+from snnport.errors import InvalidInput, SnnportError
 from snnport.options import expand_groups
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 VERBS = (
     networks.inspect,
     networks.convert,
+    training.train,
     networks.quantize,
     networks.check,
     files.lower,
@@ -33,11 +35,16 @@ VERBS = (
     runs.compare,
     runs.validate,
     road.port,
+    sweeps.sweep,
     about.targets,
     road.demo,
     about.doctor,
 )
 """Every verb, in the order of `snnport --help`."""
+
+EVERYWHERE = ("-q", "--quiet", "-v", "--verbose")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What a disk says that takes no more."""
 
 app = typer.Typer(
     name="snnport",
@@ -48,7 +55,9 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. --quiet and --verbose may stand anywhere."""
+    everywhere = [word for word in sys.argv[1:] if word in EVERYWHERE]
+    sys.argv[1:] = [*everywhere, *(word for word in sys.argv[1:] if word not in EVERYWHERE)]
     app()
 
 
@@ -66,6 +75,11 @@ def _register(verb: Callable[..., Shown]) -> None:
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(130) from None
+        except OSError as error:
+            # caches and temporary files may meet a full disk too
+            if error.errno not in FULL:
+                raise
+            _refuse(InvalidInput("disk", f"it cannot be written: {error.strerror}", "Free space"), as_json)
         else:
             _show(shown, as_json)
 
@@ -84,7 +98,7 @@ def _refuse(error: SnnportError, as_json: bool) -> None:
 def _show(shown: Shown, as_json: bool) -> None:
     if as_json:
         _document(shown.found)
-    else:
+    elif progress.level != "quiet":
         _console().print(shown.table())
     if not shown.good:
         raise typer.Exit(1)
@@ -111,8 +125,11 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only errors, and what --json asks for.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Every step, as soon as it begins.")] = False,
 ) -> None:
     """Port a trained network to neuromorphic hardware, exactly: convert, check, lower, run, prove, price."""
+    progress.level = "quiet" if quiet else "verbose" if verbose else "normal"
 
 
 for _verb in VERBS:

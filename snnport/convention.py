@@ -178,7 +178,7 @@ def coding_of(metadata: Mapping[str, Any]) -> Coding | None:
     try:
         data = json.loads(text)["coding"]
         return None if data is None else Coding.from_json(data)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidGraph("metadata 'snnport'", f"it cannot be read ({error!r})", "Convert the network again") from None
 
 

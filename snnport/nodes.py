@@ -49,7 +49,7 @@ class QuantReLU(nir.NIRNode):
 
 @dataclass(eq=False)
 class BatchNorm(nir.NIRNode):
-    """y = scale * x + shift, one scale and one shift a channel (first axis). Exists before conversion only."""
+    """y = scale * x + shift, each one a channel (first axis) or one a value (input shape). Exists before conversion only."""
 
     scale: Real
     shift: Real
@@ -87,6 +87,27 @@ class SigmaDelta(nir.NIRNode):
         _leave_types_open(self)
 
 
+@dataclass(eq=False)
+class AdaptiveLIF(nir.NIRNode):
+    """A LIF whose threshold rises at every spike and falls back; passes/alif_to_nir.py writes it in NIR's own nodes.
+
+    b = rho b + (1 - rho) s, s being the spike of the step before and rho what one step leaves of `tau_adapt`; it fires where v
+    exceeds v_threshold + beta b (G. Bellec et al., NeurIPS 2018). The other fields are those of nir.LIF. A reset by
+    subtraction takes v_threshold off.
+    """
+
+    tau: Real
+    r: Real
+    v_leak: Real
+    v_threshold: Real
+    v_reset: Real
+    tau_adapt: Real
+    beta: Real
+
+    def __post_init__(self) -> None:
+        _leave_types_open(self)
+
+
 def _leave_types_open(node: nir.NIRNode) -> None:
     open_types: Any = {"input": None}, {"output": None}
     node.input_type, node.output_type = open_types
@@ -98,7 +119,7 @@ LINEAR_NODES = (nir.Conv1d, nir.Conv2d, nir.Affine, nir.Linear, nir.Scale, nir.S
 
 WEIGHTED_NODES = (nir.Conv1d, nir.Conv2d, nir.Affine, nir.Linear, nir.Scale)
 
-NEURON_NODES = (nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF, SigmaDelta)
+NEURON_NODES = (nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF, AdaptiveLIF, SigmaDelta)
 
 
 def input_node(shape: Sequence[int]) -> nir.Input:
@@ -257,7 +278,7 @@ def _flatten(name: str, node: nir.Flatten, shape: Shape) -> Shape:
 
 
 def _channelwise(name: str, node: BatchNorm, shape: Shape) -> Shape:
-    if node.scale.shape != shape[:1]:
+    if any(values.shape not in (shape[:1], shape) for values in (node.scale, node.shift)):
         raise InvalidGraph(name, f"its input has shape {shape}, it scales {node.scale.size} channels")
     return shape
 

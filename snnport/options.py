@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_type_hints
 
 import typer
 
+from snnport.completion import builders, codes, layouts, readouts, targets
 from snnport.errors import InvalidInput
 
 Result = TypeVar("Result")
@@ -57,6 +58,12 @@ def _make_conversion(**values: Any) -> Any:
     return ConvertOptions(**values)
 
 
+def _make_events(**values: Any) -> Any:
+    from snnport.flow.orders import EventOptions
+
+    return EventOptions(**values)
+
+
 def _make_reading(**values: Any) -> Any:
     from snnport.flow.model import ReadOptions
 
@@ -85,11 +92,15 @@ def _option(kind: Any, *names: str, **text: Any) -> Any:
 
 
 _CONVERSION = {
-    "code": (_option(str, "--code", help="How counts become spikes: gate, ramp, ttfs, .. (docs/codes.md)."), "gate"),
+    "code": (
+        _option(str, "--code", help="How counts become spikes: gate, ramp, ttfs, .. (docs/codes.md).", autocompletion=codes),
+        "gate",
+    ),
     "levels": (_option(int, "--levels", help="Activations are 0..L; 0: the code's own: 16, graded 255, sigma-delta 15."), 0),
     "input_levels": (_option(int, "--input-levels", help="The same for the input; 0: as --levels."), 0),
     "bits": (_option(int, "--bits", help="Bits of a weight."), 8),
     "correction": (_option(str, "--correction", help="Bias correction: on, off or auto."), "auto"),
+    "thresholds": (_option(str, "--thresholds", help="How steps are chosen: mse, max, or a percentile: 99.9."), "mse"),
     "steps": (_option(int, "--steps", help="Rate code: steps of a sample, 0: 4 times --levels. Delay code: least window."), 0),
 }
 _READING = {
@@ -102,7 +113,12 @@ _READING = {
         None,
     ),
     "rules": (_option(str | None, "--rules", help="Rules that the file does not say: v_min=none,multi_spike=no, ..."), None),
-    "builder": (_option(str | None, "--builder", help="The network of a file of weights: resnet20 or sinabs-mnist."), None),
+    "builder": (
+        _option(
+            str | None, "--builder", help="The network of a file of weights: resnet20 or sinabs-mnist.", autocompletion=builders
+        ),
+        None,
+    ),
 }
 _SCALING = {
     "scale": (_option(float, "--scale", help="The network takes x / SCALE."), 1.0),
@@ -114,7 +130,14 @@ _SCALING = {
 _RANGE = {"value_range": (_option(str, "--range", help="LOW,HIGH of x / scale + shift, without --calibration."), "0,1")}
 _SAMPLES = {
     "labels": (_option(Path | None, "--labels", help="Labels, where they are in a file of their own."), None),
-    "layout": (_option(str, "--layout", help="Order of the axes of spikes: ntc, tnc or nct."), "ntc"),
+    "layout": (_option(str, "--layout", help="Order of the axes of spikes: ntc, tnc or nct.", autocompletion=layouts), "ntc"),
+    "sensor": (_option(str, "--sensor", help="Event pre-processing of Speck: merge,pool=2,region=0:0:32:32, .."), ""),
+}
+
+_EVENTS = {
+    "order": (_option(str | None, "--order", help="Speck: depth-first (default), breadth-first or time-stepped."), None),
+    "cap": (_option(float | None, "--cap", help="Speck: synaptic operations a second that a core can do."), None),
+    "window": (_option(int, "--window", help="Speck: steps of the worst window of event rates."), 1),
 }
 
 Conversion: TypeAlias = Annotated[Any, Group(_CONVERSION, _make_conversion)]
@@ -123,17 +146,29 @@ Reading: TypeAlias = Annotated[Any, Group(_READING, _make_reading)]
 """ReadOptions, for verbs that take a .nir."""
 Scaling: TypeAlias = Annotated[Any, Group({**_SCALING, **_RANGE}, _make_scaling)]
 """InputOptions of verbs that take no samples but may take calibration samples."""
+Checking: TypeAlias = Annotated[Any, Group({**_SCALING, **_RANGE, **_SAMPLES}, _make_scaling)]
+"""InputOptions of the verb that takes samples where it has something to prove."""
+Events: TypeAlias = Annotated[Any, Group(_EVENTS, _make_events)]
+"""EventOptions of verbs that run asynchronous chips."""
 Samples: TypeAlias = Annotated[Any, Group({**_SCALING, **_SAMPLES}, _make_scaling)]
 """InputOptions of verbs that take samples."""
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="An .onnx, .nir, netx .net or Program .npz.")]
+MaybeFile = Annotated[Path | None, typer.Argument(metavar="FILE", help="An .onnx, .nir, netx .net or Program .npz.")]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="An .onnx, .nir, .net or Program .npz; recorded runs.")]
 MaybeInputs = Annotated[Path | None, typer.Option("--input", help="Samples: .npz, .npy, idx (.gz too), NIRData, N-MNIST .bin.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")]
 Out = Annotated[Path, typer.Option("-o", "--output", help="The file or folder to write.")]
 MaybeOut = Annotated[Path | None, typer.Option("-o", "--output", help="Write the trace (.npz) here.")]
-TargetName = Annotated[str, typer.Option("--target", help="A target's name, a .toml that varies one, or a SANA-FE .yaml.")]
-TargetNames = Annotated[str, typer.Option("--target", help="T[,T...]: one target or several.")]
+TargetName = Annotated[
+    str,
+    typer.Option("--target", help="A target's name, a .toml that varies one, or a SANA-FE .yaml.", autocompletion=targets),
+]
+TargetNames = Annotated[str, typer.Option("--target", help="T[,T...]: one target or several.", autocompletion=targets)]
 Inputs = Annotated[Path, typer.Option("--input", help="Samples: .npz, .npy, idx (.gz too), NIRData, N-MNIST .bin.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of the engine; default: all cores.")]
-Readout = Annotated[str | None, typer.Option("--readout", help="Prediction from: count, last, max or sum.")]
+Readout = Annotated[
+    str | None, typer.Option("--readout", help="Prediction from: count, last, max or sum.", autocompletion=readouts)
+]
+CurveLevels = Annotated[str | None, typer.Option("--curve", help="2,4,8,16: accuracy at each of these levels (rate: steps).")]
+Tolerance = Annotated[float, typer.Option("--tolerance", help="The accuracy that --curve's recommended point may lose.")]

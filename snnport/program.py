@@ -184,7 +184,7 @@ class Program:
         arrays = read_npz(path)
         try:
             header = json.loads(bytes(arrays["header"]).decode())
-        except (KeyError, ValueError, UnicodeDecodeError, TypeError):
+        except (KeyError, ValueError, TypeError, RecursionError):
             raise InvalidInput(str(path), "it is no snnport program: it has no readable header") from None
         if not isinstance(header, dict) or header.get("format") != FORMAT or header.get("version") != VERSION:
             raise InvalidInput(str(path), f"it is no {FORMAT} file of version {VERSION}", "Lower the network again")

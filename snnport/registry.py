@@ -14,7 +14,14 @@ from typing import Any
 
 from snnport.errors import InvalidInput, UnknownName
 
-EXTRAS = {"onnxruntime": "verify", "torch": "train", "norse": "train", "yaml": "sanafe"}
+EXTRAS = {
+    "onnxruntime": "verify",
+    "torch": "train",
+    "norse": "train",
+    "yaml": "sanafe",
+    "dask": "sweep",
+    "distributed": "sweep",
+}
 """Optional package -> the extra of snnport that installs it."""
 
 
@@ -51,8 +58,10 @@ TARGETS = Registry(
     "target",
     {
         "cpu": "snnport.targets.cpu.target:CPU",
+        "dynapcnn": "snnport.targets.speck.target:DYNAPCNN",
         "loihi1": "snnport.targets.loihi.target:LOIHI1",
         "loihi2": "snnport.targets.loihi.target:LOIHI2",
+        "speck2e": "snnport.targets.speck.target:SPECK2E",
         "speck2f": "snnport.targets.speck.target:SPECK2F",
         "tinyodin": "snnport.targets.tinyodin.target:TINYODIN",
         "xylo_audio2": "snnport.targets.xylo.target:AUDIO2",
@@ -61,7 +70,15 @@ TARGETS = Registry(
     },
 )
 
-RUNNERS = Registry("runner", {"tinyodin": "snnport.targets.tinyodin.runner:run"})
+RUNNERS = Registry(
+    "runner",
+    {
+        "dynapcnn": "snnport.sim.asynchronous:run",
+        "speck2e": "snnport.sim.asynchronous:run",
+        "speck2f": "snnport.sim.asynchronous:run",
+        "tinyodin": "snnport.targets.tinyodin.runner:run",
+    },
+)
 """What runs a target's programs where the engine does not: same arguments and result as sim.engine.run."""
 
 BUILDERS = Registry(
@@ -73,13 +90,51 @@ BUILDERS = Registry(
 )
 """Networks whose weights come without them: name -> array to a graph."""
 
+RECIPES = Registry(
+    "recipe",
+    {
+        "braille": "snnport.models.braille:RECIPE",
+        "conv-lif": "snnport.models.conv_lif:RECIPE",
+        "conv-lif-binary": "snnport.models.conv_lif:BINARY",
+        "conv-lif-gray": "snnport.models.conv_lif:GRAY",
+        "conv-lif-inverted": "snnport.models.conv_lif:INVERTED",
+        "diehl-cook": "snnport.models.diehl_cook:RECIPE",
+        "leaky-mlp": "snnport.models.leaky_mlp:RECIPE",
+        "lsnn": "snnport.models.lsnn:RECIPE",
+        "lsnn-eprop": "snnport.models.lsnn:EPROP",
+        "lsnn-large": "snnport.models.lsnn:LARGE",
+        "lsnn-pixels": "snnport.models.lsnn:PIXELS",
+        "nef-addition": "snnport.models.nef_recipes:ADDITION",
+        "nef-memory": "snnport.models.nef_recipes:MEMORY",
+        "nef-product": "snnport.models.nef_recipes:PRODUCT",
+        "nef-square": "snnport.models.nef_recipes:SQUARE",
+    },
+)
+"""Networks that `snnport train` builds and trains: name -> snnport.models.recipe.Recipe."""
+
+TRAINERS = Registry(
+    "way of training",
+    {
+        "gradient": "snnport.training.by_gradient:train_graph",
+        "objective": "snnport.training.objective:Objective",
+        "quantised": "snnport.training.by_gradient:quantised_for",
+        "distilled": "snnport.training.distillation:distilled",
+    },
+)
+"""What `snnport train` trains with; needs the extra train."""
+
 PASSES = Registry(
     "pass",
     {
+        "alif-to-nir": "snnport.passes.alif_to_nir:AlifToNir",
+        "nir-to-alif": "snnport.passes.alif_to_nir:NirToAlif",
+        "if-neurons": "snnport.passes.if_neurons:IfNeurons",
         "hoist-relu": "snnport.passes.hoist_relu:HoistReLU",
         "fold-batchnorm": "snnport.passes.fold_batchnorm:FoldBatchNorm",
         "separate-paths": "snnport.passes.separate_paths:SeparatePaths",
         "merge-linear": "snnport.passes.merge_linear:MergeLinear",
+        "offset-pools": "snnport.passes.offset_pools:OffsetPools",
+        "pair-signed": "snnport.passes.pair_signed:PairSigned",
         "sum-pool": "snnport.passes.sum_pool:SumPool",
         "split-signed-input": "snnport.passes.split_signed_input:SplitSignedInput",
         "quantize-activations": "snnport.passes.quantize_activations:QuantizeActivations",
@@ -91,9 +146,25 @@ PASSES = Registry(
         "ramp": "snnport.targets.loihi.ramp:Ramp",
         "fit": "snnport.targets.loihi.ramp:Fit",
         "quantize-snn": "snnport.passes.quantize_snn:QuantizeSnn",
+        "quantize-speck": "snnport.passes.quantize_speck:QuantizeSpeck",
+        "quantize-shifts": "snnport.passes.quantize_shifts:QuantizeShifts",
         "xylo-form": "snnport.passes.xylo_form:XyloForm",
         "quantize-xylo": "snnport.passes.quantize_xylo:QuantizeXylo",
+        "distill-xylo": "snnport.passes.distill_xylo:DistillXylo",
         "quantize-planes": "snnport.passes.quantize_planes:QuantizePlanes",
         "lava-scaling": "snnport.passes.lava_scaling:LavaScaling",
+        "average-to-sum": "snnport.passes.fixes.nodes:AverageToSum",
+        "conv1d-to-2d": "snnport.passes.fixes.nodes:Conv1dTo2d",
+        "scale-to-conv": "snnport.passes.fixes.nodes:ScaleToConv",
+        "ungroup": "snnport.passes.fixes.convolution:Ungroup",
+        "spread-dilation": "snnport.passes.fixes.convolution:SpreadDilation",
+        "square-kernel": "snnport.passes.fixes.convolution:SquareKernel",
+        "pool-into-kernel": "snnport.passes.fixes.convolution:PoolIntoKernel",
+        "fold-thresholds": "snnport.passes.fixes.channels:FoldThresholds",
+        "split-channels": "snnport.passes.fixes.channels:SplitChannels",
+        "duplicate-layer": "snnport.passes.fixes.channels:DuplicateLayer",
+        "drop-dead-channels": "snnport.passes.fixes.channels:DropDeadChannels",
+        "clip-channels": "snnport.passes.fixes.channels:ClipChannels",
+        "extend-readout": "snnport.passes.fixes.channels:ExtendReadout",
     },
 )

@@ -74,7 +74,7 @@ class Trace:
             raise InvalidInput(str(path), "it holds no spikes/<population> and no v/<population>", "Give a trace")
         try:
             meta = json.loads(str(arrays["meta"])) if "meta" in arrays else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InvalidInput(f"{path}: meta", "it is no JSON text") from None
         return cls(groups["spikes"], groups["v"], meta if isinstance(meta, dict) else {})
 
@@ -92,7 +92,7 @@ class Trace:
             raise InvalidInput(str(path), f"it observes {', '.join(names)}, spikes or v are needed", "Give a trace")
         try:
             meta = json.loads(text) if text else {"dt": dt}
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InvalidInput(f"{path}: {META}", "it is no JSON text") from None
         return cls(spikes, v, meta if isinstance(meta, dict) else {})
 

@@ -20,8 +20,9 @@ from snnport.registry import EXTRAS
 CORE_ONLY = os.environ.get("SNNPORT_CORE") == "1"
 CI = os.environ.get("CI") == "true"
 MISSING: list[str] = []
-VENDORS = {"lava": "Lava", "xylo": "xylosim", "sanafe": "SANA-FE"}
-"""Marker -> whose simulator the test runs; `make MARKER` installs it."""
+VENDORS = {"lava": "Lava", "xylo": "xylosim", "sanafe": "SANA-FE", "browser": "Chromium"}
+"""Marker -> what the test runs; INSTALL says what adds it, by default `make MARKER`."""
+INSTALL = {"browser": "apt-get install chromium"}
 HAS_DATA = Path(os.environ.get("SNNPORT_DATA") or "/nonexistent").is_dir()
 
 settings.register_profile("test", deadline=None, max_examples=40, derandomize=CI)
@@ -44,7 +45,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for name in VENDORS:
         if name in wanted and (CORE_ONLY or (not CI and not _there(name))):
             absent.add(name)
-            MISSING.append(f"tests that run {VENDORS[name]} are deselected: it is not installed. Type: make {name}")
+            how = INSTALL.get(name, f"make {name}")
+            MISSING.append(f"tests that run {VENDORS[name]} are deselected: it is not installed. Type: {how}")
     needy = [item for item in items if any(item.get_closest_marker(name) for name in absent)]
     if needy:
         config.hook.pytest_deselected(items=needy)
@@ -81,6 +83,10 @@ def _there(vendor: str) -> bool:
     from snnport.targets.loihi.vendor import LAVA
     from snnport.targets.xylo.vendor import XYLOSIM
 
+    if vendor == "browser":
+        from browser import executable
+
+        return executable() is not None
     if vendor == "sanafe":
         return (Path(__file__).parents[1] / ".venv-sanafe" / "bin" / "python").is_file()
     return bool({"lava": LAVA, "xylo": XYLOSIM}[vendor].version())

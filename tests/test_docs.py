@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
 import generate  # noqa: E402
 
+TASKS = (*sorted((ROOT / "docs" / "tasks").glob("*.md")), ROOT / "docs" / "sweep.md")
 EXAMPLES = ("prove_it.py", "own_chip.py")
 
 
@@ -44,6 +45,18 @@ def test_the_readme_shows_what_its_commands_print(tmp_path: Path) -> None:
         shutil.copy(path, tmp_path)
     examples = shown((ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(examples) >= 3
+    for command, output in examples:
+        assert lines(shell(tmp_path, command)) == lines(output), command
+
+
+@pytest.mark.parametrize("page", TASKS, ids=lambda path: path.stem)
+def test_a_page_of_a_task_shows_what_its_commands_print(page: Path, tmp_path: Path) -> None:
+    for path in (DIGITS.onnx, DIGITS.test, DIGITS.calibration, ROOT / "tests" / "golden" / "nir" / "lif_rockpool.nir"):
+        shutil.copy(path, tmp_path)
+    if page.stem not in ("convert-my-ann", "bring-my-snn", "sweep"):
+        shell(tmp_path, "snnport convert digits.onnx -o digits.nir --scale 16 --calibration digits_calibration.npz -q")
+    examples = shown(page.read_text(encoding="utf-8"))
+    assert examples
     for command, output in examples:
         assert lines(shell(tmp_path, command)) == lines(output), command
 

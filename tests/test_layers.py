@@ -25,6 +25,7 @@ LADDER = (
     {"cli"},
     {"commands"},
     {"options", "progress"},
+    {"completion"},
     {"api"},
     {"flow"},
     {"report"},

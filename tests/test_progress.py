@@ -95,3 +95,10 @@ def test_standard_output_stays_empty(clock: Clock, file: io.StringIO, capsys: py
         shown.say("stage")
     assert capsys.readouterr().out == ""
     assert file.getvalue() == "stage\n"
+
+
+def test_batches_of_a_training_are_told_with_the_time_that_is_left(clock: Clock, file: io.StringIO) -> None:
+    with Progress() as shown:
+        clock.now += 30
+        shown.batches(3, 12, "epoch 1 of 4")
+    assert file.getvalue() == "epoch 1 of 4: batch 3 of 12, 30 s, about 90 s left\n"

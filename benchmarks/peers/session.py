@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 HERE = Path(__file__).parent
-OWN = ("on_snnport.py", "streaming.py")
+OWN = ("on_snnport.py", "streaming.py", "train_snnport.py")
 """Contenders that run in the interpreter of the driver."""
 
 

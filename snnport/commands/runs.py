@@ -10,6 +10,8 @@ import typer
 from snnport.commands.shown import Shown
 from snnport.options import (
     Conversion,
+    CurveLevels,
+    Events,
     File,
     Files,
     Inputs,
@@ -21,6 +23,7 @@ from snnport.options import (
     Samples,
     TargetName,
     Threads,
+    Tolerance,
 )
 from snnport.progress import Progress
 
@@ -30,6 +33,7 @@ def run(
     inputs: Samples,
     options: Conversion,
     reading: Reading,
+    events: Events,
     input_: MaybeInputs = None,
     target: TargetName = "cpu",
     recorded: Annotated[bool, typer.Option("--recorded", help="Every FILE is a recorded run of the chip: replay it.")] = False,
@@ -54,7 +58,7 @@ def run(
     from snnport.flow.model import open_model
     from snnport.report.terminal import run_result
 
-    request = Request(target, engine, readout, record, expect, delay, threads, tuple(price or ()))
+    request = Request(target, engine, readout, record, expect, delay, threads, tuple(price or ()), events, reading.dt)
     with Progress() as progress:
         model = open_model(files[0], reading)
         outcome, comparison, done = execute(model, input_, inputs, options, request, progress.update)
@@ -76,13 +80,26 @@ def _replayed(files: list[Path], target: str) -> Shown:
 def compare(
     a: Annotated[Path, typer.Argument(metavar="A")],
     b: Annotated[Path, typer.Argument(metavar="B")],
+    inputs: Samples,
+    program: Annotated[
+        Path | None, typer.Option("--program", help="The lowered program that gave A or B: find the rule in which they differ.")
+    ] = None,
+    input_: MaybeInputs = None,
     json_output: Json = False,
 ) -> Shown:
     """Compare two traces (.npz) or two reports (.json). Exit 1 if they differ."""
     from snnport.flow.compare import compare_files
+    from snnport.flow.explain import compare_on
     from snnport.report.terminal import comparison
 
-    found = compare_files(a, b)
+    if (program is None) != (input_ is None):
+        raise typer.BadParameter("--program and --input belong together: the program, and what both traces were recorded on")
+    if program is None or input_ is None:
+        found = compare_files(a, b)
+    else:
+        with Progress() as progress:
+            progress.say("run with one rule changed at a time")
+            found = compare_on(a, b, program, input_, inputs).to_json()
     return Shown(found, lambda: comparison(found), found["equal"])
 
 
@@ -92,20 +109,27 @@ def validate(
     inputs: Samples,
     options: Conversion,
     reading: Reading,
+    events: Events,
     target: TargetName = "cpu",
     engine: Annotated[str, typer.Option("--engine", help="What runs the program: sim or vendor.")] = "sim",
-    against: Annotated[Path | None, typer.Option("--against", help="The ANN (.onnx) that a .nir was converted from.")] = None,
+    against: Annotated[
+        Path | None, typer.Option("--against", help="The ANN that a .nir was converted from (weights with --builder).")
+    ] = None,
+    curve: CurveLevels = None,
+    tolerance: Tolerance = 0.01,
     threads: Threads = None,
     json_output: Json = False,
 ) -> Shown:
     """Show accuracy and agreement at every stage, and whether the logits equal the quantised ANN's. Exit 1 if they do not."""
+    from snnport.flow.curve import curve_options
     from snnport.flow.execute import validate_model
-    from snnport.flow.model import open_model
+    from snnport.flow.model import open_model, open_source
     from snnport.report.terminal import validation
 
-    source = open_model(against) if against is not None else None
+    points = curve_options(curve, tolerance)
+    source, reading = open_source(against, file, reading)
     with Progress() as progress:
         model, show = open_model(file, reading), (progress.update, progress.say)
-        result = validate_model(model, source, target, input_, inputs, options, threads, *show, engine)
+        result = validate_model(model, source, target, input_, inputs, options, threads, *show, engine, events, points)
     found = result.to_json()
     return Shown(found, lambda: validation(found), result.logits_equal is not False)

@@ -43,6 +43,21 @@ class _Reading:
     words: str
 
 
+def rows_of_pixels(where: str, pixels: Array, shape: Shape) -> Array:
+    """`pixels` as samples (n, height, width, channels) of a network that takes `shape`: a row each, or all of it as one.
+
+    Raises InvalidInput if neither fits.
+    """
+    channels, size = (shape[0], math.prod(shape[1:])) if len(shape) == 3 else (1, math.prod(shape))
+    height, width = (shape[1], shape[2]) if len(shape) == 3 else (1, size)
+    if pixels.shape[2] == channels and pixels.shape[1] == size:
+        return pixels.reshape(len(pixels), height, width, channels)
+    if pixels.shape == (height, width, channels):
+        return pixels[None]
+    what = f"its pixels are {pixels.shape} (rows, columns, channels), the network takes {shape}"
+    raise InvalidInput(where, what, f"Give one sample of {size} pixels a row, or one image")
+
+
 def in_order(where: str, x: Array, shape: Shape, layout: str) -> tuple[Array, int, str]:
     """x as (n_samples, *shape) or (n_samples, n_steps, *shape), the number of steps (0: images), and what was done."""
     named = "" if layout == "ntc" else f", its axes taken in the order {', '.join(layout)}"

@@ -14,20 +14,22 @@ import numpy as np
 import numpy.typing as npt
 
 from snnport.errors import InvalidInput
-from snnport.events import read_npz
+from snnport.events import read_npy, read_npz
 from snnport.nirdata import MAGIC, read_nirdata
 
 Array: TypeAlias = npt.NDArray[Any]
 
-MAX_BYTES = 8 << 30
-"""An idx file that unpacks to more is refused before anything is unpacked."""
+MAX_BYTES = 1 << 30
+"""A compressed idx file that unpacks to more is refused before anything is unpacked."""
+PNG = b"\x89PNG\r\n\x1a\n"
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _DAMAGED = (OSError, ValueError, EOFError, RuntimeError, SyntaxError, struct.error, tokenize.TokenError, zlib.error)
 """What numpy, zipfile and gzip raise on damaged files."""
 
 
 def read_arrays(path: Path, dt: float | None = None) -> dict[str, Array]:
-    """Name -> array of the file at `path`: .npz, .npy ("x"), idx ("x"; .gz too) or NIRData (the observables of each node).
+    """Name -> array of the file at `path`: .npz, .npy ("x"), idx ("x"; .gz too), PNG ("x": height, width, channels) or
+    NIRData (the observables of each node).
 
     dt: seconds a step, for events of NIRData. Raises InvalidInput, naming the file, if it is missing or damaged.
     """
@@ -40,9 +42,13 @@ def read_arrays(path: Path, dt: float | None = None) -> dict[str, Array]:
         if head.startswith(b"PK"):
             return read_npz(path) if path.suffix != ".npy" else refuse(where, "it is an .npz", "Rename it")
         if head.startswith(b"\x93NUMPY"):
-            return {"x": np.load(path, mmap_mode="r", allow_pickle=False)}
+            return {"x": read_npy(path)}
         if head == MAGIC:
             return _observed(path, dt)
+        if head == PNG:
+            from snnport.datasets.png import read_png  # numba compiles there
+
+            return {"x": read_png(where, path.read_bytes())}
         if head.startswith((b"\x1f\x8b", b"\0\0")):
             return {"x": _idx(path, zipped=head.startswith(b"\x1f\x8b"))}
     except FileNotFoundError:
@@ -53,7 +59,9 @@ def read_arrays(path: Path, dt: float | None = None) -> dict[str, Array]:
         raise InvalidInput(where, f"it cannot be read: {error}") from None
     if head == b"version ":
         return refuse(where, "it is a git-lfs pointer, not the data", "Fetch it with `git lfs pull`")
-    return refuse(where, "it is no .npz, .npy, idx or NIRData file", "Save the samples with numpy.savez(path, x=..., y=...)")
+    return refuse(
+        where, "it is no .npz, .npy, idx, PNG or NIRData file", "Save the samples with numpy.savez(path, x=..., y=...)"
+    )
 
 
 def refuse(where: str, what: str, remedy: str) -> NoReturn:
@@ -73,6 +81,13 @@ def _observed(path: Path, dt: float | None) -> dict[str, Array]:
     return chosen
 
 
+def _require_whole(where: str, shape: tuple[int, ...], wanted: int, found: int, more: bool) -> None:
+    """The bytes of an idx file are those that its header promises."""
+    if found != wanted or more:
+        text = f"{found} bytes" if found != wanted else "more bytes"
+        raise InvalidInput(where, f"its header promises {shape}, {wanted} bytes, and {text} follow", "Fetch it again")
+
+
 def _idx(path: Path, *, zipped: bool) -> Array:
     """The array of an idx file (Y. LeCun, C. Cortes, C. J. C. Burges, the MNIST database: the format is described there)."""
     where = str(path)
@@ -86,11 +101,15 @@ def _idx(path: Path, *, zipped: bool) -> Array:
         shape = tuple(int(n) for n in np.frombuffer(sizes, ">u4"))
         kind = np.dtype(_IDX_TYPES[head[2]])
         wanted = math.prod(shape) * kind.itemsize
-        if wanted > MAX_BYTES:
-            raise InvalidInput(where, f"its header promises {shape}, {wanted} bytes, the limit is {MAX_BYTES}")
+        if wanted > MAX_BYTES and zipped:
+            what = f"its header promises {shape}, {wanted} bytes, the limit is {MAX_BYTES}"
+            raise InvalidInput(where, what, "Unpack it with gunzip: what is not compressed has no limit")
+        if not zipped:
+            start, left = stream.tell(), path.stat().st_size - stream.tell()
+            _require_whole(where, shape, wanted, min(left, wanted), left > wanted)
+            mapped = np.memmap(path, kind, "r", start, shape) if wanted else np.zeros(shape, kind)
+            return mapped if kind.isnative else mapped.astype(kind.newbyteorder("="))
         content = stream.read(wanted)
-        if len(content) != wanted or stream.read(1):
-            more = f"{len(content)} bytes" if len(content) != wanted else "more bytes"
-            raise InvalidInput(where, f"its header promises {shape}, {wanted} bytes, and {more} follow", "Fetch it again")
+        _require_whole(where, shape, wanted, len(content), bool(stream.read(1)))
     values = np.frombuffer(content, kind).reshape(shape)
     return values if kind.isnative else values.astype(kind.newbyteorder("="))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from snnport.datasets.axes import LAYOUTS, checked, in_order
+from snnport.datasets.axes import LAYOUTS, checked, in_order, rows_of_pixels
 from snnport.datasets.event_lists import event_list, nmnist
 from snnport.datasets.files import Array, read_arrays
 from snnport.datasets.labels import class_numbers
@@ -71,6 +71,17 @@ class Samples:
             part = part.astype(np.int64)
         return part.reshape(len(part), self.n_steps, -1)
 
+    def part(self, start: int, stop: int) -> Samples:
+        """Samples start..stop-1 as samples of their own; nothing is read before it is asked for."""
+        stop = min(stop, self.n_samples)
+        x: Array | Events
+        if isinstance(self.x, Events):
+            first, last = (int(i) for i in np.searchsorted(self.x.sample, [start, stop]))
+            x = Events(self.x.sample[first:last] - start, self.x.time[first:last], self.x.index[first:last])
+        else:
+            x = self.x[start:stop]
+        return replace(self, x=x, y=None if self.y is None else self.y[start:stop], n_samples=stop - start)
+
     def _part(self, start: int, stop: int) -> Array:
         if not isinstance(self.x, Events):
             return self.x[start:stop]
@@ -123,6 +134,7 @@ def load_samples(
             n_samples = len(x)
         else:
             raw = checked(where, _main(where, arrays, *(inputs or ())))
+            raw = rows_of_pixels(where, raw, shape) if path.suffix.lower() == ".png" else raw
             x, n_steps, how = in_order(where, raw, shape, layout)
             n_samples, kind = len(x), f"spikes of {n_steps} steps" if n_steps else "images"
             notes.append(f"x: {n_samples} {kind} {shape}, {x.dtype}, read from {raw.shape}{how}")
@@ -134,6 +146,11 @@ def load_samples(
     numbers = class_numbers(where if labels is None else str(labels), y, n_samples)
     notes += [f"labels: one-hot, {y.shape[1]} classes"] if y.ndim == 2 and y.shape[1] > 1 else []
     return Samples(x, numbers, shape, n_samples, n_steps, scaling, tuple(notes))
+
+
+def load_labels(path: Path, n_samples: int) -> npt.NDArray[np.int64]:
+    """The labels (n_samples,) in the file at `path`. Raises InvalidInput if they are not that many class numbers."""
+    return class_numbers(str(path), _main(str(path), read_arrays(path), name="y"), n_samples)
 
 
 def _side_by_side(

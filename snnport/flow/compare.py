@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,41 @@ import numpy as np
 import numpy.typing as npt
 
 from snnport.errors import InvalidInput
+from snnport.report.changes import Change, changes
+from snnport.sim.causes import UNKNOWN
 from snnport.trace import Divergence, Trace, first_divergence, spikes_compared
 
-MAX_SHIFT = 8
+MAX_SHIFT, AROUND = 8, 8
+"""Steps by which a trace may be late to be called late, and steps shown before and after the first difference."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Both traces of the diverging neuron around the first difference: spikes, and potentials where both recorded them.
+
+    first_step: of the windows, which are cut at the ends of the traces.
+    """
+
+    first_step: int
+    expected_spikes: tuple[float, ...]
+    actual_spikes: tuple[float, ...]
+    expected_v: tuple[float, ...]
+    actual_v: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """first: None if equal. cause: its class, a statement about the two traces, not a guess at their makers."""
+    """first: None if equal. cause: its class, one of sim.causes.CAUSES or "unknown"; it comes of running the program again
+    (flow/explain.py), and without a program only "delay" can be told. detail: in words, what differs or what the other
+    executor does. also: other causes that give the very same trace. around: both traces there.
+    """
 
     first: Divergence | None
     cause: str
     spikes_compared: int
+    detail: str = ""
+    also: tuple[str, ...] = ()
+    around: Window | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as `compare --json` prints it."""
@@ -42,7 +65,10 @@ class Comparison:
                 "expected": first.expected,
                 "actual": first.actual,
                 "cause": self.cause,
+                "detail": self.detail,
+                "also": list(self.also),
             },
+            "around": None if self.around is None else asdict(self.around),
             "spikes_compared": self.spikes_compared,
         }
 
@@ -53,18 +79,37 @@ def compare_traces(expected: Trace, actual: Trace) -> Comparison:
     if first is None:
         return Comparison(None, "", spikes_compared(expected))
     a, b = (getattr(trace, first.quantity)[first.population] for trace in (expected, actual))
-    return Comparison(first, _cause(first, a, b), spikes_compared(expected))
+    shift = _shift(a, b)
+    cause, detail = ("delay", shift) if shift else (UNKNOWN, _difference(first))
+    return Comparison(first, cause, spikes_compared(expected), detail, (), _around(first, expected, actual))
 
 
-def _cause(first: Divergence, expected: npt.NDArray[Any], actual: npt.NDArray[Any]) -> str:
+def _shift(expected: npt.NDArray[Any], actual: npt.NDArray[Any]) -> str:
+    """How late or early the actual array (n_samples, n_steps, n) is, if it is the expected one otherwise; else ""."""
     for shift in range(1, min(MAX_SHIFT, expected.shape[1] - 1) + 1):
         if expected.any() and np.array_equal(expected[:, :-shift], actual[:, shift:]) and not actual[:, :shift].any():
-            return f"delay: the actual trace is {shift} step{'s' * (shift > 1)} late"
+            return f"the actual trace is {shift} step{'s' * (shift > 1)} late"
         if expected.any() and np.array_equal(expected[:, shift:], actual[:, :-shift]) and not expected[:, :shift].any():
-            return f"delay: the actual trace is {shift} step{'s' * (shift > 1)} early"
+            return f"the actual trace is {shift} step{'s' * (shift > 1)} early"
+    return ""
+
+
+def _difference(first: Divergence) -> str:
     if first.quantity == "v":
-        return f"potential: off by {first.actual - first.expected:+g}"
-    return "missing spike" if first.actual < first.expected else "extra spike"
+        return f"the potential is off by {first.actual - first.expected:+g}"
+    return "a spike is missing" if first.actual < first.expected else "there is an extra spike"
+
+
+def _around(first: Divergence, expected: Trace, actual: Trace) -> Window:
+    start = max(0, first.step - AROUND)
+    place = (first.sample, slice(start, first.step + AROUND + 1), first.neuron)
+
+    def cut(arrays: Mapping[str, Any], others: Mapping[str, Any]) -> tuple[float, ...]:
+        both = first.population in arrays and first.population in others
+        return tuple(float(value) for value in arrays[first.population][place]) if both else ()
+
+    spikes, v = (expected.spikes, actual.spikes), (expected.v, actual.v)
+    return Window(start, cut(*spikes), cut(*spikes[::-1]), cut(*v), cut(*v[::-1]))
 
 
 def expected_trace(path: Path, population: str) -> Trace:
@@ -145,16 +190,13 @@ def compare_files(a: Path, b: Path) -> dict[str, Any]:
     """Two traces (.npz) or two reports (.json), as `compare --json` prints it."""
     if a.suffix == b.suffix == ".json":
         changed = compare_reports(a, b)
-        changes = [{"entry": entry, "a": left, "b": right} for entry, left, right in changed]
-        return {"schema": 1, "equal": not changed, "changes": changes}
+        return {"schema": 1, "equal": not changed, "changes": [vars(change) for change in changed]}
     return compare_traces(Trace.load(a), Trace.load(b)).to_json()
 
 
-def compare_reports(a: Path, b: Path) -> list[tuple[str, Any, Any]]:
-    """Every number and text in which two JSON reports differ: (path of the entry, value in a, value in b)."""
-    left, right = (_flat(_json(path)) for path in (a, b))
-    keys = [*left, *(key for key in right if key not in left)]
-    return [(key, left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)]
+def compare_reports(a: Path, b: Path) -> tuple[Change, ...]:
+    """Every number and text in which two JSON reports differ; when they were made and how long that took is no difference."""
+    return changes(_json(a), _json(b), ())
 
 
 def _json(path: Path) -> Any:
@@ -162,13 +204,5 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InvalidInput(str(path), "there is no such file") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidInput(str(path), f"it is no JSON report: {error}") from None
-
-
-def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(data, dict):
-        return {k: v for key, value in data.items() for k, v in _flat(value, f"{prefix}.{key}" if prefix else key).items()}
-    if isinstance(data, list):
-        return {k: v for i, value in enumerate(data) for k, v in _flat(value, f"{prefix}[{i}]").items()}
-    return {prefix: data}

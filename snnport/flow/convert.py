@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +20,22 @@ from snnport.passes.codes.table import CODES
 from snnport.passes.fold_batchnorm import FoldBatchNorm
 from snnport.passes.hoist_relu import HoistReLU
 from snnport.passes.merge_linear import MergeLinear
+from snnport.passes.offset_pools import OffsetPools
+from snnport.passes.pair_signed import PairSigned
 from snnport.passes.quantize_activations import QuantizeActivations
 from snnport.passes.quantize_weights import QuantizeWeights
 from snnport.passes.separate_paths import SeparatePaths
 from snnport.passes.spike import Spike
 from snnport.passes.split_signed_input import SplitSignedInput
+from snnport.passes.steps import percentile_of
 from snnport.passes.sum_pool import SumPool
 from snnport.passes.unclip import Unclip
 
 CALIBRATION_SAMPLES = 512
+FOLDING = (HoistReLU(), OffsetPools(), FoldBatchNorm(), PairSigned(), SeparatePaths(), MergeLinear(), SumPool())
+"""To rectifiers, max poolings and one weighted layer on every way between them."""
+COUNTING = "quantised activations"
+"""The stage whose rectifiers count, and whose weights are real still."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class ConvertOptions:
 
     code: a code of docs/codes.md. levels: activations are 0..levels, 0 for the code's own number. input_levels: 0 for as many.
     bits: of a weight. correction: of biases, "on", "off" or "auto". steps: of the rate code, 0 for its default; of every window
-    of the delay code at least.
+    of the delay code at least. thresholds: how steps are chosen: mse, max, or a percentile such as 99.9.
     """
 
     code: str = "gate"
@@ -46,20 +53,23 @@ class ConvertOptions:
     bits: int = 8
     correction: str = "auto"
     steps: int = 0
+    thresholds: str = "mse"
 
     def __post_init__(self) -> None:
         if self.code not in CODES:
             raise InvalidInput(f"--code {self.code}", "there is no such code", f"Known: {', '.join(CODES)}")
         if not 0 <= self.levels <= 1024 or not 0 <= self.input_levels <= 4096:
             raise InvalidInput("--levels", f"{self.levels} (input: {self.input_levels}) is outside 0..1024 (4096)")
+        percentile_of(self.thresholds)
 
 
 @dataclass(frozen=True, eq=False)
 class Conversion:
     """Everything a conversion made.
 
-    stages: name -> graph after it: "float" as imported, "folded", "quantised activations", "quantised weights" (the
-    quantised ANN on counts), "spiking". passes: their spellings, in order. findings: measured facts by spelling.
+    stages: name -> graph after it: "float" as imported, "folded", "quantised activations", "fine-tuned" where it was asked
+    for, "quantised weights" (the quantised ANN on counts), "spiking". passes: their spellings, in order. findings: measured
+    facts by spelling.
     """
 
     stages: Mapping[str, Graph]
@@ -75,14 +85,30 @@ class Conversion:
         return self.stages["spiking"]
 
 
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """A counting network after training. spelling: of what was done, as a pass is spelled. facts: what it found."""
+
+    graph: Graph
+    spelling: str
+    facts: Mapping[str, Any]
+
+
+Refine: TypeAlias = Callable[[Graph, Graph], Refined]
+"""From the folded network and the one with counting rectifiers to a better one of the latter kind."""
+
+
 def convert_graph(
     imported: Imported,
     calibration: npt.NDArray[np.float64],
     calibrated_on: str,
     options: ConvertOptions | None = None,
     say: Callable[[str], None] = lambda stage: None,
+    refine: Refine | None = None,
 ) -> Conversion:
     """Convert an imported ANN. calibration (n, *input shape) holds unlabelled samples after input scaling.
+
+    refine: fine-tunes the counting network before its weights are quantised; a stage of its own, "fine-tuned".
 
     Raises PassFailed with the pass, the place and the remedy where a network cannot be converted.
     """
@@ -92,16 +118,23 @@ def convert_graph(
     stages: dict[str, Graph] = {"float": imported.graph}
     spelled: list[str] = []
     graph = imported.graph
-    for stage, passes in _road(options).items():
+    for stage, passes in road(options).items():
         say(f"convert: {stage}")
         graph = run_passes(graph, passes, ctx)
         stages[stage] = graph
         spelled += [step.spelling for step in passes]
+        if refine is not None and stage == COUNTING:
+            say("convert: fine-tune")
+            refined = refine(stages["folded"], graph)
+            graph = stages["fine-tuned"] = refined.graph
+            spelled.append(refined.spelling)
+            ctx.find(refined.spelling, **refined.facts)
     ledger = settle(imported.ledger, ctx.entries, frozenset(graph.nodes))
     return Conversion(stages, tuple(spelled), ctx.findings, ledger, calibrated_on, _warnings(ctx, options))
 
 
-def _road(options: ConvertOptions) -> dict[str, tuple[Pass, ...]]:
+def road(options: ConvertOptions) -> dict[str, tuple[Pass, ...]]:
+    """The passes of a conversion, by the stage that they end in."""
     code = CODES[options.code]
     unbounded = () if code.clips else (Unclip(),)
     levels = options.levels or code.levels
@@ -109,19 +142,23 @@ def _road(options: ConvertOptions) -> dict[str, tuple[Pass, ...]]:
     if code.messages:
         return _road_of_messages(options, levels, input_levels)
     return {
-        "folded": (HoistReLU(), FoldBatchNorm(), SeparatePaths(), MergeLinear(), SumPool(), SplitSignedInput()),
-        "quantised activations": (QuantizeActivations(levels, input_levels, options.correction), *unbounded),
+        "folded": (*FOLDING, SplitSignedInput()),
+        "quantised activations": (_counting(options, levels, input_levels), *unbounded),
         "quantised weights": (QuantizeWeights(options.bits),),
         "spiking": (Spike(options.code, options.steps),),
     }
 
 
+def _counting(options: ConvertOptions, levels: int, input_levels: int, kind: str = "consecutive") -> QuantizeActivations:
+    return QuantizeActivations(levels, input_levels, options.correction, kind, options.thresholds)
+
+
 def _road_of_messages(options: ConvertOptions, levels: int, input_levels: int) -> dict[str, tuple[Pass, ...]]:
     """Signed input enters as it is, thresholds are powers of two, counts are bounded by proof instead of by a clip."""
     divides = CODES[options.code].divides
-    counts = QuantizeActivations(levels, input_levels, options.correction, "message")
+    counts = _counting(options, levels, input_levels, "message")
     return {
-        "folded": (HoistReLU(), FoldBatchNorm(), SeparatePaths(), MergeLinear(), SumPool()),
+        "folded": FOLDING,
         "quantised activations": (counts, AlignSteps(options.bits) if divides else AlignSteps(options.bits, 0)),
         "quantised weights": (QuantizeWeights(options.bits), BoundCounts() if divides else BoundCounts(24, clip=False)),
         "spiking": (Spike(options.code, options.steps),),

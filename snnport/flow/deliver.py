@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snnport.errors import InvalidInput
 from snnport.events import write_bytes
 from snnport.exporters.nir import write_nir
 from snnport.flow.convert import ConvertOptions
-from snnport.flow.model import Model
+from snnport.flow.curve import CurveOptions
+from snnport.flow.model import Model, ReadOptions
 from snnport.flow.port import port
 from snnport.flow.prepare import InputOptions
+from snnport.flow.replay import invocation_of
+from snnport.flow.run import RunOptions
 from snnport.report.html import render as render_html
 from snnport.report.markdown import render as render_markdown
 from snnport.report.report import Report
@@ -36,8 +39,11 @@ def deliver(
     options: ConvertOptions,
     folder: Path,
     page: Path | None = None,
+    reading: ReadOptions | None = None,
     say: Callable[[str], None] = lambda message: None,
     progress: Callable[[int, int], None] | None = None,
+    running: RunOptions | None = None,
+    curve: CurveOptions | None = None,
 ) -> Delivery:
     """Port `model` to the targets named in `target` (commas between) and write everything into `folder`.
 
@@ -53,7 +59,9 @@ def deliver(
     except OSError as error:
         raise InvalidInput(str(folder), f"it cannot be made: {error.strerror}", "Choose another folder") from None
     data_files = [input_, *([inputs.labels] if inputs.labels else []), *([inputs.calibration] if inputs.calibration else [])]
-    report, programs, prepared = port(model, targets, samples, data_files, inputs, options, say, progress)
+    asked = invocation_of(model.path, input_, tuple(names), inputs, reading or ReadOptions(), running, curve)
+    report, programs, prepared = port(model, targets, samples, data_files, inputs, options, say, progress, running, curve)
+    report = replace(report, invocation=asked)
     say("write")
     files = []
     if prepared.conversion is not None:

@@ -16,6 +16,8 @@ EXTRAS = {
     "onnxruntime": ("verify", "an independent ONNX executor"),
     "torch": ("train", "training"),
     "norse": ("train", "neuron cells for training"),
+    "distributed": ("sweep", "sweeps over several processes or machines (Dask)"),
+    "pyyaml": ("sanafe", "SANA-FE architectures as chips"),
 }
 PROGRAMS = {"chromium": "a look at HTML reports without a screen"}
 

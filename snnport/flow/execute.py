@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -14,13 +14,20 @@ from snnport.errors import InvalidInput
 from snnport.flow.check import own_program
 from snnport.flow.compare import Comparison, aligned, compare_traces, expected_trace, matching, settled, without_probe
 from snnport.flow.convert import ConvertOptions
+from snnport.flow.curve import CurveOptions, curve_of
+from snnport.flow.explain import explained, with_cause
 from snnport.flow.model import Model
+from snnport.flow.orders import EventOptions
 from snnport.flow.port import last_stage, quantised_of, stages_of
 from snnport.flow.prepare import InputOptions, for_target, spiking
 from snnport.flow.run import Outcome, RunOptions, read_nodes, run_program, run_reference, run_vendor
-from snnport.flow.validate import Expectation, Validation, expect, judge
+from snnport.flow.silence import SAMPLES as ACTIVITY_SAMPLES
+from snnport.flow.silence import activity_of
+from snnport.flow.validate import Expectation, Validation, expect, judge, with_stage
+from snnport.flow.waterfall import losses_of, spiking_stage
 from snnport.graph import names_of
 from snnport.nodes import NEURON_NODES
+from snnport.passes.unspike import quantised_ann
 from snnport.program import Program
 from snnport.targets.base import Target, resolve_target
 from snnport.trace import Trace
@@ -42,6 +49,8 @@ class Request:
     delay: int | None = None
     threads: int | None = None
     prices: tuple[Path, ...] = ()
+    events: EventOptions = field(default_factory=EventOptions)
+    dt: float | None = None
 
 
 def execute(
@@ -79,8 +88,14 @@ def execute(
         if read:
             done = (*done, f"{read} potentials of --expect are what the probe reads in the step of a spike; the state is 0")
     outcome = runner(program, samples, chosen, progress)
+    if prepared is not None and coding_of(prepared.graph.metadata) is not None and not samples.n_steps:
+        counted = activity_of(quantised_ann(prepared.graph), samples.batch(0, min(samples.n_samples, ACTIVITY_SAMPLES)))
+        outcome = replace(outcome, activity=counted)
     starts = program.meta.get("starts") or {}
-    return outcome, _compared(outcome.trace, expected, request.delay, latency(program), starts), done
+    found = _compared(outcome.trace, expected, request.delay, latency(program), starts)
+    if found is not None and expected is not None and request.delay in (None, latency(program)):
+        found = explained(found, program, samples, *settled(*aligned(expected, outcome.trace, 0), starts, 0))
+    return outcome, found, done
 
 
 def validate_model(
@@ -94,6 +109,8 @@ def validate_model(
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda stage: None,
     engine: str = "sim",
+    events: EventOptions | None = None,
+    curve: CurveOptions | None = None,
 ) -> Validation:
     """The waterfall of `model` on `target` over the samples of `input_`; `against` supplies the float network of a .nir."""
     if model.program is not None:
@@ -105,7 +122,7 @@ def validate_model(
     prepared = for_target(source, chip)
     program = chip.lower(prepared.graph)
     say("run")
-    outcome = runner(program, samples, RunOptions(threads=threads), progress)
+    outcome = runner(program, samples, RunOptions(threads=threads, events=events or EventOptions()), progress)
     if source.conversion is None and coding_of(source.graph.metadata) is None and against is None:
         say("float")
         float_classes = run_reference(source.graph, samples).predictions
@@ -115,7 +132,14 @@ def validate_model(
         if against.input_shape != model.input_shape:
             raise InvalidInput(str(against.path), f"it takes {against.input_shape}, the network {model.input_shape}")
         stages = {"float": against.graph, **{name: graph for name, graph in stages.items() if name != "float"}}
-    return judge(expect(stages, quantised_of(prepared), samples, say, last_stage(prepared)), outcome, samples)
+    expected = expect(stages, quantised_of(prepared), samples, say, last_stage(prepared))
+    found = with_cause(judge(expected, outcome, samples), expected, program, samples, outcome)
+    say("spiking")
+    found = with_stage(found, spiking_stage(prepared.graph, samples, next(iter(expected.classes.values()))))
+    losses = losses_of(prepared, against, samples, found.stages, say)
+    if curve is not None and losses is not None:
+        losses = replace(losses, curve=curve_of(against or model, inputs, options, curve, samples, say))
+    return replace(found, losses=losses)
 
 
 def _runner(target: Target, engine: str) -> Callable[[Program, Samples, RunOptions, Progress | None], Outcome]:
@@ -147,7 +171,8 @@ def _recording(
         chosen["spikes"] += list(expected.spikes)
         chosen["v"] += list(expected.v)
     unique = {quantity: tuple(dict.fromkeys(names)) for quantity, names in chosen.items()}
-    return RunOptions(unique["spikes"], unique["v"], request.readout, request.threads, request.prices), expected
+    told = request.readout, request.threads, request.prices, request.events, request.dt
+    return RunOptions(unique["spikes"], unique["v"], *told), expected
 
 
 def latency(program: Program) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,10 @@ from snnport.importers.netx import read_netx
 from snnport.importers.nir import read_nir
 from snnport.importers.onnx import read_onnx
 from snnport.importers.state_dict import read_state_dict
+from snnport.importers.torch import read_module
 from snnport.nodes import NEURON_NODES, Shape
+from snnport.passes.alif_to_nir import NirToAlif, holds_values
+from snnport.passes.base import Context, run_passes
 from snnport.program import Program
 from snnport.registry import BUILDERS
 
@@ -104,6 +107,11 @@ class Model:
         return self.imported.coding if self.imported is not None else None
 
 
+def module_model(module: Any, example_inputs: Any) -> Model:
+    """The model of a torch.nn.Module, traced with `example_inputs`. Raises what importers.torch.read_module does."""
+    return Model(Path(type(module).__name__), "", read_module(module, example_inputs), None)
+
+
 def open_model(path: Path, options: ReadOptions | None = None) -> Model:
     """The model in the file at `path`. Raises InvalidInput or InvalidGraph, naming the file and what is wrong with it."""
     options = options or ReadOptions()
@@ -136,4 +144,24 @@ def open_model(path: Path, options: ReadOptions | None = None) -> Model:
         return Model(path, digest, read_netx(path, reset_interval=interval), None)
     if interval is not None:
         raise InvalidInput("--reset-interval", "it belongs to netx networks (.net)", "Leave it out")
-    return Model(path, digest, read_nir(path, **own), None)
+    return Model(path, digest, _whole(read_nir(path, **own)), None)
+
+
+def _whole(imported: Imported) -> Imported:
+    """The same with adaptive neurons whose reset only the metadata says."""
+    if not holds_values(imported.graph):
+        return imported
+    return replace(imported, graph=run_passes(imported.graph, (NirToAlif(),), Context()))
+
+
+def open_source(against: Path | None, file: Path, options: ReadOptions) -> tuple[Model | None, ReadOptions]:
+    """The network that `file` was converted from, if one is given, and how to read `file` itself.
+
+    --builder belongs to the one of the two that holds weights alone.
+    """
+    if against is None:
+        return None, options
+    if against.suffix in WEIGHTS:
+        own = options if file.suffix in WEIGHTS else replace(options, builder=None)
+        return open_model(against, ReadOptions(builder=options.builder)), own
+    return open_model(against), options

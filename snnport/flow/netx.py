@@ -72,7 +72,7 @@ def header_of(metadata: Mapping[str, Any]) -> Mapping[str, Any] | None:
     text = metadata.get(HEADER)
     try:
         return None if text is None else dict(json.loads(text))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InvalidGraph(f"metadata '{HEADER}'", f"it cannot be read ({error})", "Read the netx file again") from None
 
 

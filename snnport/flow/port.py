@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from snnport.convention import coding_of
 from snnport.datasets import Samples
 from snnport.errors import DoesNotFit
+from snnport.flow.agreement import agreement_of, raster_of
 from snnport.flow.convert import ConvertOptions
+from snnport.flow.curve import CurveOptions, curve_of
+from snnport.flow.entrance import entrance_of
+from snnport.flow.explain import with_cause
 from snnport.flow.model import Model
+from snnport.flow.orders import options_for
 from snnport.flow.prepare import InputOptions, Prepared, for_target, spiking
-from snnport.flow.run import Outcome, run_program
+from snnport.flow.provenance import SEEDS, cost_models, sha256_of, versions
+from snnport.flow.run import Outcome, RunOptions, run_program
 from snnport.flow.validate import FITTED, QUANTISED, Expectation, Validation, expect, judge
+from snnport.flow.waterfall import losses_of
 from snnport.graph import Graph, shapes
 from snnport.passes.codes.table import code_of
 from snnport.passes.unspike import quantised_ann
 from snnport.program import Program
+from snnport.report.event_rates import EventReport
 from snnport.report.findings import next_steps
+from snnport.report.losses import Losses
 from snnport.report.plain import read
 from snnport.report.report import (
     Baseline,
@@ -58,6 +63,8 @@ def port(
     options: ConvertOptions,
     say: Say = lambda message: None,
     progress: Callable[[int, int], None] | None = None,
+    running: RunOptions | None = None,
+    curve: CurveOptions | None = None,
 ) -> tuple[Report, dict[str, Program], Prepared]:
     """Port `model` to every target. Returns the report, the programs that were lowered, by target, and the spiking graph.
 
@@ -78,17 +85,20 @@ def port(
             continue
         programs[name] = target.lower(ready.graph)
         say(f"{name}: run {samples.n_samples} samples")
-        outcome = run_program(programs[name], samples, progress=progress)
+        outcome = run_program(programs[name], samples, options_for(programs[name], running), progress)
         expected = next((answer for graph, answer in known if graph is ready.graph), None)
         if expected is None:
             expected = expect(stages_of(ready), quantised_of(ready), samples, say, last_stage(ready))
             known.append((ready.graph, expected))
-        judgements.append(judge(expected, outcome, samples))
-        results.append(_ran(target, check, programs[name], outcome))
+        judgements.append(with_cause(judge(expected, outcome, samples), expected, programs[name], samples, outcome))
+        ran = _ran(target, check, programs[name], outcome)
+        say(f"{name}: compare with the reference")
+        agreement = agreement_of(ready.graph, programs[name], samples)
+        results.append(replace(ran, raster=raster_of(programs[name], samples), agreement=agreement))
     report = Report(
         Source(model.path.name, model.path.suffix.lstrip("."), model.sha256, model.input_shape),
-        Data(tuple(DataFile(f.name, _sha256(f)) for f in files), samples.n_samples, _scaling(inputs)),
-        _versions(),
+        Data(tuple(DataFile(f.name, sha256_of(f)) for f in files), samples.n_samples, _scaling(inputs)),
+        versions(),
         datetime.now(UTC).isoformat(timespec="seconds"),
         {**asdict(options), "calibration": prepared.conversion.calibration if prepared.conversion else ""},
         prepared.conversion.passes if prepared.conversion else (),
@@ -98,8 +108,29 @@ def port(
         _all_equal(judgements),
         sum(j.logit_mismatches or 0 for j in judgements) if _all_equal(judgements) is not None else None,
         tuple(results),
+        cost_models=cost_models(targets),
+        seeds=dict(SEEDS),
+        entrance=entrance_of(prepared.graph, {r.target: (programs[r.target], r.run) for r in results if r.run is not None}),
+        losses=_losses(prepared, judgements, samples, model, inputs, options, curve, say),
     )
     return replace(report, next_steps=next_steps(report)), programs, prepared
+
+
+def _losses(
+    prepared: Prepared,
+    judgements: Sequence[Validation],
+    samples: Samples,
+    model: Model,
+    inputs: InputOptions,
+    options: ConvertOptions,
+    curve: CurveOptions | None,
+    say: Say,
+) -> Losses | None:
+    """Where the network lost what, before any chip; with a curve where one is asked for."""
+    found = losses_of(prepared, None, samples, judgements[0].stages if judgements else (), say)
+    if curve is None:
+        return found
+    return replace(found or Losses(), curve=curve_of(model, inputs, options, curve, samples, say))
 
 
 def _all_equal(judgements: Sequence[Validation]) -> bool | None:
@@ -111,7 +142,7 @@ def stages_of(prepared: Prepared) -> dict[str, Graph]:
     """The graphs before the quantised ANN that validate runs, by stage name."""
     if prepared.conversion is None:
         return {}
-    last = ("spiking",) if _fitted(prepared) else (QUANTISED, "spiking")
+    last = ("spiking",) if _fitted(prepared) or quantised_of(prepared) is None else (QUANTISED, "spiking")
     return {name: graph for name, graph in prepared.conversion.stages.items() if name not in last}
 
 
@@ -185,6 +216,7 @@ def _run(outcome: Outcome) -> Run:
         tuple(int(n) for n in counts.core_cycles),
         tuple(read(Baseline, found.to_json(), "baseline") for found in outcome.baselines),
         None if outcome.traffic is None else read(Traffic, outcome.traffic, "traffic"),
+        None if outcome.events is None else read(EventReport, outcome.events.to_json(), "events"),
     )
 
 
@@ -201,13 +233,3 @@ def _picture(graph: Graph) -> Picture:
 def _scaling(inputs: InputOptions) -> str:
     text = f"x / {inputs.scale:g} + {inputs.shift:g}"
     return f"({text} - {list(inputs.mean)}) / {list(inputs.std)}" if inputs.mean or inputs.std else text
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    own: dict[str, Any] = {name: metadata.version(name) for name in ("snnport", "numpy", "nir", "numba")}
-    return {**own, "python": platform.python_version()}

@@ -14,12 +14,14 @@ import numpy.typing as npt
 from snnport.convention import coding_of
 from snnport.datasets import Samples, Scaling, load_samples
 from snnport.errors import InvalidInput
-from snnport.flow.convert import CALIBRATION_SAMPLES, Conversion, ConvertOptions, convert_graph
+from snnport.flow.convert import CALIBRATION_SAMPLES, Conversion, ConvertOptions, Refine, convert_graph
 from snnport.flow.model import Model
 from snnport.flow.netx import entered, entering, header_of
+from snnport.flow.sensor import through
 from snnport.graph import Graph, build
 from snnport.passes.base import Context, run_passes
 from snnport.targets.base import Target
+from snnport.targets.speck.sensor import parse_preprocessing
 
 MAX_CALIBRATION = 4096
 CALIBRATION_SPIKES = 128
@@ -31,6 +33,7 @@ class InputOptions:
     """How input files are read: x / scale + shift, then (x - mean) / std; `labels` and `layout` as on the command line.
 
     calibration: file of unlabelled samples. value_range: of x / scale + shift, for uniform samples where there is nothing else.
+    sensor: what happens to a vision sensor's events before the first layer (targets/speck/sensor.py); "" for nothing.
     """
 
     scale: float = 1.0
@@ -41,14 +44,16 @@ class InputOptions:
     labels: Path | None = None
     calibration: Path | None = None
     value_range: tuple[float, float] = (0.0, 1.0)
+    sensor: str = ""
 
     def load(self, path: Path, model: Model, *, labels: Path | None = None) -> Samples:
         """The samples in the file at `path`, in the order and scale of `model`'s input."""
+        stage = parse_preprocessing(self.sensor) if self.sensor else None
         samples = load_samples(
             path,
             labels,
-            model.input_shape,
-            inputs=model.inputs,
+            model.input_shape if stage is None else stage.shape,
+            inputs=model.inputs if stage is None else None,
             dt=model.dt,
             scale=self.scale,
             shift=self.shift,
@@ -56,6 +61,11 @@ class InputOptions:
             std=self.std,
             layout=self.layout,
         )
+        if stage is not None:
+            if stage.output_shape != model.input_shape:
+                what = f"it makes {stage.output_shape} of events on {stage.shape}, the network takes {model.input_shape}"
+                raise InvalidInput("--sensor", what, "Choose size, pool and region so that they agree")
+            samples = through(samples, stage)
         header = header_of(model.program.meta if model.program is not None else model.graph.metadata)
         return samples if header is None else entering(samples, header, replaceable=model.program is None)
 
@@ -94,8 +104,11 @@ def spiking(
     options: ConvertOptions | None = None,
     samples: Samples | None = None,
     say: Callable[[str], None] = lambda stage: None,
+    refine: Refine | None = None,
 ) -> Prepared:
     """The spiking graph of `model`: converted if it is an ANN, else as it is, with what its neurons mean in its metadata.
+
+    refine: as of convert_graph.
 
     Raises InvalidInput while something that the file leaves open would change the result.
     """
@@ -104,7 +117,7 @@ def spiking(
         graph, done = entered(_meant(model), samples)
         return Prepared(model, graph, None, done, (), calibration_spikes(model, inputs, samples))
     x, source = calibration_samples(model, inputs, samples)
-    conversion = convert_graph(imported, x, source, options, say)
+    conversion = convert_graph(imported, x, source, options, say, refine)
     done = (f"calibrated on {source}", *conversion.passes)
     return Prepared(model, conversion.graph, conversion, done, conversion.warnings)
 
@@ -125,10 +138,11 @@ def _meant(model: Model) -> Graph:
 def for_target(prepared: Prepared, target: Target) -> Prepared:
     """`prepared` after the passes that `target` still needs."""
     spikes = prepared.spikes if target.calibrate is not None else None
-    passes = target.passes_for(prepared.graph, None if spikes is None else spikes.raster())
+    raster = None if spikes is None else spikes.raster()
+    passes = target.passes_for(prepared.graph, raster)
     if not passes:
         return prepared
-    graph = run_passes(prepared.graph, passes, Context())
+    graph = run_passes(prepared.graph, passes, Context(calibration=raster))
     chosen = () if spikes is None or passes == target.passes_for(prepared.graph) else (f"calibrated on {spikes.source}",)
     done = (*prepared.done, *chosen, *(step.spelling for step in passes))
     return Prepared(prepared.model, graph, prepared.conversion, done, prepared.warnings, prepared.spikes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,16 @@ from snnport.convention import coding_of, convention_of
 from snnport.datasets import Samples
 from snnport.encoders import CountEncoder, Stimulus
 from snnport.errors import InvalidInput
+from snnport.flow.orders import EventOptions, Events, asynchronous, events_of, running
+from snnport.flow.rows import Frames, Lazy
+from snnport.flow.silence import activity_of_spikes
 from snnport.flow.windows import require_silence
 from snnport.graph import Graph, names_of, predecessors, shapes
 from snnport.nodes import NEURON_NODES
 from snnport.program import Program
 from snnport.reference import run_spiking
 from snnport.registry import RUNNERS
+from snnport.report.losses import Activity
 from snnport.sim.baseline import Comparison, compare
 from snnport.sim.counts import Counts
 from snnport.sim.energy import EnergyEstimate, estimates, load_model, models_for, what_ifs_for
@@ -43,6 +47,7 @@ class Outcome:
     """What a run gave. scores (n_samples, n_outputs): whole numbers whose arg max, ties to the lowest, is the prediction.
 
     counts, energy: None and empty for the reference, which has no clock. time_s: modelled time of all samples.
+    activity: of each population; none where spikes were not kept.
     """
 
     target: str
@@ -58,6 +63,8 @@ class Outcome:
     wall_s: float
     baselines: tuple[Comparison, ...] = ()
     traffic: Mapping[str, int | None] | None = None
+    events: Events | None = None
+    activity: tuple[Activity, ...] = ()
 
     @property
     def predictions(self) -> npt.NDArray[np.int64]:
@@ -97,6 +104,8 @@ class Outcome:
             "traffic": None if self.traffic is None else dict(self.traffic),
             "v_saturations": None if counts is None else {k: n for k, n in counts.v_saturations.items() if n},
             "u_wraps": None if counts is None else {k: n for k, n in counts.u_wraps.items() if n},
+            "events": None if self.events is None else self.events.to_json(),
+            "activity": [asdict(a) for a in self.activity],
             "wall_s": self.wall_s,
         }
 
@@ -105,7 +114,7 @@ class Outcome:
 class RunOptions:
     """record: populations whose spikes and potentials to keep beside the outputs' spikes. readout: None for the default.
 
-    prices: TOML files of energy models beside the shipped ones.
+    prices: energy models beside the shipped ones. events: of asynchronous chips. dt: seconds a step, where told.
     """
 
     record_spikes: tuple[str, ...] = ()
@@ -113,40 +122,8 @@ class RunOptions:
     readout: str | None = None
     threads: int | None = None
     prices: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class _Lazy:
-    """Samples that are read and scaled when a slice is asked for."""
-
-    samples: Samples
-
-    def __len__(self) -> int:
-        return self.samples.n_samples
-
-    def __getitem__(self, part: slice, /) -> npt.NDArray[Any]:
-        if self.samples.n_steps:
-            return self.samples.raster(part.start, part.stop)
-        return self.samples.batch(part.start, part.stop)
-
-
-@dataclass(frozen=True, eq=False)
-class _Frames:
-    """Streams (n_samples, n_frames, *shape) as the changes from frame to frame, in levels, and `latency` steps more."""
-
-    samples: Samples
-    encoder: CountEncoder
-    latency: int
-
-    def __len__(self) -> int:
-        return self.samples.n_samples
-
-    def __getitem__(self, part: slice, /) -> npt.NDArray[Any]:
-        frames = self.samples.batch(part.start, part.stop)
-        each = self.samples.scaling.apply(frames.reshape(-1, *frames.shape[2:]))
-        levels = self.encoder.counts(each).reshape(frames.shape[0], frames.shape[1], -1)
-        changes = np.diff(levels, axis=1, prepend=0)
-        return np.pad(changes, ((0, 0), (0, self.latency), (0, 0)))
+    events: EventOptions = field(default_factory=EventOptions)
+    dt: float | None = None
 
 
 def run_program(
@@ -164,13 +141,15 @@ def run_program(
     wanted_v = {*options.record_v, *(program.outputs if readout in ("max", "sum") and not sends else ())}
     wanted_spikes = {*options.record_spikes, *program.outputs}
     _known({*wanted_v, *wanted_spikes}, names)
-    if samples.n_samples * stimulus.n_steps * sum(p.size for p in program.populations) <= EXACT_UPDATES:
+    entries = samples.n_samples * stimulus.n_steps * sum(p.size for p in program.populations)
+    if entries <= EXACT_UPDATES and not asynchronous(program):
         wanted_spikes |= names
     start = time.perf_counter()
     runner = RUNNERS.load(program.target) if program.target in RUNNERS.entries else run
     result = runner(
         replace(program, n_steps=stimulus.n_steps),
         stimulus,
+        **running(program, options.events),
         record_spikes=wanted_spikes,
         record_v=wanted_v,
         threads=options.threads,
@@ -200,7 +179,7 @@ def run_program(
         "sim",
         stimulus.n_steps,
         readout,
-        scores,
+        scores[:, program.meta.get("classes", slice(None))],
         samples.y,
         replace(trace, meta=meta),
         result.counts,
@@ -215,6 +194,8 @@ def run_program(
             "barriers": result.counts.steps * result.counts.samples,
             "chips": result.counts.chips,
         },
+        events_of(program, stimulus, result, options.events, options.dt),
+        activity_of_spikes(program, result.trace),
     )
 
 
@@ -278,7 +259,7 @@ def run_reference(graph: Graph, samples: Samples, options: RunOptions | None = N
     wall = time.perf_counter() - start
     final = {output: whole.v[output][:, -1]}
     counts = {name: array.sum(axis=1) for name, array in whole.spikes.items() if name == output}
-    scores = _scores(readout, output, counts, final, whole)
+    scores = _scores(readout, output, counts, final, whole)[:, :: int(graph.nodes[output].metadata.get("readout_spread", 1))]
     trace = _without_helpers(whole, options, outputs)
     meta = {"engine": "reference", "readout": readout, "steps": stimulus.n_steps, "dt": convention.dt}
     return Outcome(
@@ -313,14 +294,14 @@ def stimulus_for(encoder: Mapping[str, Any] | None, samples: Samples, n_steps: i
             raise InvalidInput(
                 "input", "x is images, and this network has no encoder", "Give spikes (n_samples, n_steps, ...), or convert it"
             )
-        return Stimulus(_Lazy(samples), None, samples.n_steps)
+        return Stimulus(Lazy(samples), None, samples.n_steps)
     if samples.n_steps and encoder.get("kind") == "change":
-        return Stimulus(_Frames(samples, CountEncoder.from_json(encoder), n_steps - 1), None, samples.n_steps + n_steps - 1)
+        return Stimulus(Frames(samples, CountEncoder.from_json(encoder), n_steps - 1), None, samples.n_steps + n_steps - 1)
     if samples.n_steps:
         if samples.n_steps != n_steps:
             raise InvalidInput("input", f"x has {samples.n_steps} steps, the network's schedule takes {n_steps}")
-        return Stimulus(_Lazy(samples), None, n_steps)
-    return Stimulus(_Lazy(samples), CountEncoder.from_json(encoder), n_steps)
+        return Stimulus(Lazy(samples), None, n_steps)
+    return Stimulus(Lazy(samples), CountEncoder.from_json(encoder), n_steps)
 
 
 def _readout(wanted: str | None, default: str) -> str:

@@ -1,15 +1,16 @@
 """How much of the source network's answer survives each stage, and whether the last one is exact.
 
 Stages of an .onnx: float, folded, quantised activations, quantised weights (the quantised ANN), where a target's pass fits its
-integers to the chip fitted weights, lowered. Of a converted .nir, whose metadata suffice to rebuild the quantised ANN: (float,
-with --against,) quantised weights, lowered.
+integers to the chip fitted weights, spiking (by the reference, on as many samples as are worth its time), lowered. Of a
+converted .nir, whose metadata suffice to rebuild the quantised ANN: (float, with --against,) quantised weights, spiking,
+lowered.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from snnport.errors import InvalidInput
 from snnport.flow.run import Outcome
 from snnport.graph import Graph, shapes, the_input
 from snnport.reference import forward
+from snnport.report.losses import Losses
+from snnport.sim.causes import UNKNOWN
 
 CHUNK = 256
 QUANTISED, FITTED = "quantised weights", "fitted weights"
@@ -29,28 +32,38 @@ QUANTISED, FITTED = "quantised weights", "fitted weights"
 
 @dataclass(frozen=True)
 class StageResult:
-    """Accuracy (None without labels) and arg-max agreement with the first stage, fractions 0..1."""
+    """Accuracy (None without labels) and arg-max agreement with the first stage, fractions 0..1.
+
+    samples: how many of the first samples it ran on; None for all.
+    """
 
     name: str
     accuracy: float | None
     agreement: float | None
+    samples: int | None = None
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """The first sample and output whose integer logit differs from the quantised ANN's."""
+    """The first sample and output whose integer logit differs from the quantised ANN's.
+
+    cause: of sim.causes.CAUSES, the one change of rules with which the program gives the ANN's logits; "unknown" if none does.
+    detail: that change in words.
+    """
 
     sample: int
     output: int
     expected: int
     actual: int
+    cause: str = UNKNOWN
+    detail: str = ""
 
 
 @dataclass(frozen=True)
 class Validation:
     """The waterfall. logit_mismatches counts samples; None where there is no quantised ANN to compare with.
 
-    done: what was applied to a network that was trained with spikes before it ran.
+    done: what was applied to a network that was trained with spikes before it ran. losses: layer by layer, and what to try.
     """
 
     stages: tuple[StageResult, ...]
@@ -58,6 +71,7 @@ class Validation:
     logit_mismatches: int | None
     first_divergence: Mismatch | None
     done: tuple[str, ...] = ()
+    losses: Losses | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as `validate --json` prints it."""
@@ -69,6 +83,7 @@ class Validation:
             "logit_mismatches": self.logit_mismatches,
             "first_divergence": None if first is None else vars(first),
             "done": list(self.done),
+            "losses": None if self.losses is None else asdict(self.losses),
         }
 
 
@@ -125,6 +140,18 @@ def judge(expected: Expectation, outcome: Outcome, samples: Samples) -> Validati
         sample, output = int(wrong[0]), int(np.flatnonzero(differs[wrong[0]])[0])
         first = Mismatch(sample, output, int(expected.logits[sample, output]), int(outcome.scores[sample, output]))
     return Validation(stages, not len(wrong), len(wrong), first)
+
+
+def with_stage(found: Validation, stage: StageResult | None) -> Validation:
+    """`found` with one more stage before the last, or as it is without one."""
+    if stage is None:
+        return found
+    return replace(found, stages=(*found.stages[:-1], stage, found.stages[-1]))
+
+
+def classes_of(graph: Graph, samples: Samples) -> npt.NDArray[np.int64]:
+    """What a graph before the program answers: the arg max of every sample, (n_samples,)."""
+    return _logits(graph, samples, integers=False).argmax(axis=1)
 
 
 def _logits(graph: Graph, samples: Samples, *, integers: bool) -> npt.NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,21 @@ from snnport.events import write_bytes
 from snnport.exporters.nir import write_nir
 from snnport.flow.check import lower
 from snnport.flow.convert import ConvertOptions
+from snnport.flow.entrance import entrance_of
 from snnport.flow.export_netx import export_netx, is_loihi
 from snnport.flow.export_nir import export_dialect
+from snnport.flow.export_samna import export_samna, is_speck
+from snnport.flow.finetune import FinetuneOptions, refiner
+from snnport.flow.loading import with_lines
 from snnport.flow.model import Model
-from snnport.flow.prepare import InputOptions, spiking
+from snnport.flow.prepare import InputOptions, Prepared, calibration_samples, spiking
 from snnport.flow.run import stimulus_for
+from snnport.flow.silence import SAMPLES, activity_of
 from snnport.passes.base import Context, Pass, run_passes
 from snnport.passes.quantize_snn import QuantizeSnn
+from snnport.passes.spec import parse_pass
+from snnport.passes.unspike import quantised_ann
+from snnport.report.losses import Activity
 from snnport.targets.base import resolve_target
 
 FORMATS = ("nir", "netx")
@@ -31,9 +40,15 @@ def write_conversion(
     inputs: InputOptions,
     options: ConvertOptions,
     say: Callable[[str], None] = lambda stage: None,
+    finetune: FinetuneOptions | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
     """Convert an ANN and write the spiking network, and the ledger if a path is given. Raises InvalidInput for an SNN."""
-    prepared = spiking(model, inputs, options, say=say)
+    refine = None
+    if finetune is not None and model.is_ann:
+        refine = refiner(model, inputs, options, finetune, progress)
+        inputs = replace(inputs, calibration=inputs.calibration or finetune.data[0])
+    prepared = spiking(model, inputs, options, say=say, refine=refine)
     conversion = prepared.conversion
     if conversion is None:
         what = "it holds spiking neurons already, there is nothing to convert"
@@ -47,17 +62,27 @@ def write_conversion(
         "output": str(output),
         "code": options.code,
         "calibration": conversion.calibration,
+        "input": asdict(entrance) if (entrance := entrance_of(prepared.graph)) is not None else None,
         "passes": list(conversion.passes),
         "findings": conversion.findings,
         "ledger": settled,
+        "activity": [asdict(a) for a in _activity(model, inputs, prepared)],
         "warnings": list(prepared.warnings),
     }
 
 
-def write_quantised(model: Model, output: Path, target: str | None, bits: int | None) -> dict[str, Any]:
-    """Give a spiking network integer codes: those of `target`, or of `bits` bits (default 8).
+def _activity(model: Model, inputs: InputOptions, prepared: Prepared) -> tuple[Activity, ...]:
+    """What the neurons of a converted network do on the first calibration samples."""
+    x, _ = calibration_samples(model, inputs, None)
+    return activity_of(quantised_ann(prepared.graph), x[:SAMPLES])
 
-    Raises InvalidInput for an ANN, for codes that are there already, and for both a target and bits.
+
+def write_quantised(
+    model: Model, output: Path, target: str | None, bits: int | None, spelled: str | None = None
+) -> dict[str, Any]:
+    """Give a spiking network integer codes: those of `target`, of the pass `spelled`, or of `bits` bits (default 8).
+
+    Raises InvalidInput for an ANN, for codes that are there already, and for more than one of target, pass and bits.
     """
     if model.is_ann:
         raise InvalidInput(str(model.path), "it holds no spiking neuron", "Use snnport convert, which quantises as it converts")
@@ -65,8 +90,10 @@ def write_quantised(model: Model, output: Path, target: str | None, bits: int | 
         raise InvalidInput(str(model.path), "it has integer codes from its conversion", "Convert again with other --bits")
     if target is not None and bits is not None:
         raise InvalidInput("--bits", f"target {target} has its own widths", "Leave out --bits, or --target")
+    if spelled is not None and (target is not None or bits is not None):
+        raise InvalidInput(f"--pass {spelled}", "--target and --bits choose a pass too", "Give one of the three")
     graph = spiking(model, InputOptions()).graph
-    passes: tuple[Pass, ...] = (QuantizeSnn(bits or 8),)
+    passes: tuple[Pass, ...] = (QuantizeSnn(bits or 8) if spelled is None else parse_pass(spelled),)
     if target is not None:
         passes = resolve_target(target).passes_for(graph)
     write_nir(run_passes(graph, passes, Context()), output)
@@ -102,14 +129,32 @@ def write_export(
     """Write what a chip's own tools load (`target`), or a network in another format (`form`), for the importer of `dialect`.
 
     With `input_` the files of a chip hold the events of its first sample too, and a network's spikes are compared on it.
-    Raises InvalidInput unless exactly one of target and form is given, and for a target that has no files of its own.
+    The lines that load them with their tool are written beside them. Raises InvalidInput unless exactly one of target and form
+    is given, and for a target that has no files of its own.
     """
+    document = _exported(model, output, target, form, input_, inputs, options, dialect)
+    return with_lines(document, output, None if target is None else resolve_target(target).name, form)
+
+
+def _exported(
+    model: Model,
+    output: Path,
+    target: str | None,
+    form: str | None,
+    input_: Path | None,
+    inputs: InputOptions,
+    options: ConvertOptions,
+    dialect: str | None,
+) -> dict[str, Any]:
+    """What write_export writes, without the lines that load it."""
     if (target is None) == (form is None):
         raise InvalidInput("export", "it needs either --target or --format", f"Formats: {', '.join(FORMATS)}")
     if form is not None and form not in FORMATS:
         raise InvalidInput(f"--format {form}", "there is no such format", f"Known: {', '.join(FORMATS)}")
     if form == "netx" or is_loihi(target):
         return export_netx(model, output, target or "loihi2", inputs, options)
+    if target is not None and is_speck(target):
+        return export_samna(model, output, target, inputs, options)
     if target is None:
         prepared = spiking(model, inputs, options)
         if dialect is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import mmap
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,12 @@ import h5py
 import numpy as np
 
 from snnport.errors import InvalidGraph
+from snnport.nirdata import heap_fault
 
-MAX_BYTES = 4 << 30
+MAX_BYTES = 1 << 30
 """A file whose arrays take more memory is refused before anything is read."""
 DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
 """What h5py raises on damaged files."""
-_HEAP = b"GCOL\1\0\0\0"
 
 
 def guard(path: Path, kind: str, remedy: str) -> None:
@@ -40,28 +39,9 @@ def guard(path: Path, kind: str, remedy: str) -> None:
         raise InvalidGraph(where, "it is a git-lfs pointer, not the file itself", "Fetch it with `git lfs pull`")
     if not h5py.is_hdf5(path):
         raise InvalidGraph(where, f"it is no {kind} file: it starts with {head.hex(' ')}, not as HDF5 does")
-    _check_heaps(path)
-
-
-def _check_heaps(path: Path) -> None:
-    """Raises InvalidGraph if a heap of texts is damaged: the HDF5 library reads such a heap for ever.
-
-    Layout: HDF5 File Format Specification 3.0, section III.E, "Disk Format: Level 1E - Global Heap".
-    """
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        start = content.find(_HEAP)
-        while start >= 0:
-            size, at = int.from_bytes(content[start + 8 : start + 16], "little"), 16
-            if start + size > len(content):
-                raise InvalidGraph(str(path), f"it is cut short or damaged: a heap of {size} bytes starts at {start}")
-            while at + 16 <= size:
-                head = content[start + at : start + at + 16]
-                index, length = int.from_bytes(head[:2], "little"), int.from_bytes(head[8:], "little")
-                step = 16 + -(-length // 8) * 8 if index else size - at
-                if at + step > size or (index == 0 and length != step):
-                    raise InvalidGraph(str(path), f"its HDF5 is damaged: a heap ends wrongly at {start + at}")
-                at += step
-            start = content.find(_HEAP, start + 1)
+    fault = heap_fault(path)
+    if fault:
+        raise InvalidGraph(where, fault, "Fetch or write the file again")
 
 
 class Values:

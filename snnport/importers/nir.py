@@ -100,7 +100,7 @@ def _renamed(nodes: Nodes, edges: list[Edge], table: Any) -> tuple[Nodes, list[E
         return nodes, edges
     try:
         names = {str(stored): str(name) for stored, name in json.loads(table)}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InvalidGraph(f"metadata '{NODES_KEY}'", f"it cannot be read ({error})", "Write the file again") from None
     order = [*(key for key in names if key in nodes), *(key for key in nodes if key not in names)]
     new = {key: names.get(key, key) for key in order}

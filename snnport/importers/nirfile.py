@@ -45,11 +45,11 @@ def read_raw(path: Path) -> tuple[RawNode, str]:
     guard(path, "NIR", "Write it with nir.write")
     try:
         with h5py.File(path, "r", locking=False) as file:
-            root = file.get("node")
+            reader = _Reader(str(path))
+            root = reader.owned(file, "node")
             if not isinstance(root, h5py.Group):
                 raise InvalidGraph(str(path), "it is an HDF5 file without a NIR graph: there is no group 'node'")
-            reader = _Reader(str(path))
-            mark = file.get("version")
+            mark = reader.owned(file, "version")
             version = str(reader.value(mark, "version")) if isinstance(mark, h5py.Dataset) else "unknown"
             return reader.node(root, "", 0), version
     except DAMAGED as error:
@@ -84,6 +84,13 @@ class _Reader(Values):
         children = inside.get("nodes", {})
         nodes = {key: self.node(self.group(children, key), key, depth + 1) for key in children}
         return RawNode(kind, fields, metadata, RawGraph(nodes, self.edges(fields.pop("edges", None), group.name)))
+
+    def owned(self, file: Any, key: str) -> Any:
+        """The entry `key` of the file itself, None if there is none. Raises InvalidGraph if it is a link."""
+        link = file.get(key, getlink=True)
+        if link is not None and not isinstance(link, h5py.HardLink):
+            raise InvalidGraph(self.where, f"'/{key}' is a link to another place")
+        return None if link is None else file[key]
 
     def group(self, parent: Any, key: str) -> Any:
         """The group `key` of `parent`."""

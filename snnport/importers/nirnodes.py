@@ -119,8 +119,8 @@ def _per_neuron(name: str, key: str, value: Real, shape: Shape) -> tuple[Real, s
 
 def _bias(name: str, raw: RawNode, outputs: int, notes: list[str]) -> Real:
     value = _real(name, raw, "bias")
-    if value.shape == (outputs,):
-        return value
+    if value.shape == (outputs,) or (value.ndim == 3 and value.shape[0] == outputs and raw.kind == "Conv2d"):
+        return value  # one value an output; or one a neuron, as snnport writes it behind padding that a shift does not reach
     if value.size == 1 and outputs > 1:
         notes.append(f"{name}: its one bias, {value.reshape(-1)[0]:.6g}, was taken for all {outputs} outputs")
         return np.full(outputs, value.reshape(-1)[0])

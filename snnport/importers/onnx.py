@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import nir
@@ -14,7 +15,9 @@ from snnport.importers.base import Imported
 from snnport.importers.onnx_file import Source, read_source
 from snnport.importers.onnx_node import Op
 from snnport.importers.onnx_ops.fold import FOLDS, fold
-from snnport.importers.onnx_ops.table import OPERATORS, REMEDIES
+from snnport.importers.onnx_ops.linear import as_nodes
+from snnport.importers.onnx_ops.remedies import REMEDIES
+from snnport.importers.onnx_ops.table import OPERATORS
 from snnport.importers.onnx_view import Const, View, fresh_index
 from snnport.importers.onnx_walk import BY, InputForm, Unknown, Value, Walk
 from snnport.ledger import Entry
@@ -41,7 +44,14 @@ def read_onnx(path: Path) -> Imported:
 
 
 def _import(path: Path) -> Imported:
-    source = read_source(path, frozenset(OPERATORS))
+    return imported_from(read_source(path, frozenset(OPERATORS)), "onnx")
+
+
+def imported_from(source: Source, format: str) -> Imported:
+    """The network of a checked source: its operators read in order, as graph nodes.
+
+    Raises UnsupportedNode for all nodes that have no counterpart, and InvalidGraph for one that contradicts itself.
+    """
     form = InputForm(source.sample_shape, fresh_index(source.sample_shape))
     walk = _walk(source, form)
     if walk.other_form is not None:
@@ -52,10 +62,10 @@ def _import(path: Path) -> Imported:
     graph = _pruned(walk)
     return Imported(
         graph=graph,
-        format="onnx",
+        format=format,
         ledger=_ledger(source, walk, graph),
         evidence=source.evidence,
-        repairs=(*source.repairs, *_input_repairs(source, walk), *walk.repairs),
+        repairs=(*source.repairs, *_input_repairs(source, walk), *dict.fromkeys(walk.repairs)),
         input_layout=walk.form.layout,
     )
 
@@ -67,7 +77,8 @@ def _walk(source: Source, form: InputForm) -> Walk:
     for position in source.order:
         op = source.ops[position]
         try:
-            walk.values[op.outputs[0]] = _read(op, walk)
+            made = _read(op, walk)
+            walk.values.update(zip(op.outputs, made if isinstance(made, tuple) else (made,), strict=False))
         except Unknown:
             walk.failed.update(op.outputs)
         except UnsupportedNode as problem:
@@ -76,11 +87,11 @@ def _walk(source: Source, form: InputForm) -> Walk:
     return walk
 
 
-def _read(op: Op, walk: Walk) -> Value:
+def _read(op: Op, walk: Walk) -> Value | tuple[Value, ...]:
     if op.kind not in OPERATORS:
         raise UnsupportedNode(op.label, "there is no such operator here", REMEDIES.get(op.kind, ""))
     extra = [name for name in op.outputs[1:] if name in walk.source.uses]
-    if extra:
+    if extra and op.kind != "Split":
         raise UnsupportedNode(op.label, f"its further output '{extra[0]}' is used", "Only the first output is computed")
     if op.kind in FOLDS:
         inputs = [walk.value(op, i) for i in range(len(op.inputs)) if op.has(i)]
@@ -107,15 +118,23 @@ def _add_output(source: Source, walk: Walk) -> None:
     value = walk.values.get(name)
     if not isinstance(value, View):
         raise InvalidGraph(f"output '{name}'", "it does not depend on the input")
-    if not value.in_order:
-        raise UnsupportedNode(f"output '{name}'", "its values come in another order than the last layer's", "Flatten it")
     last = source.ops[source.order[-1]] if source.order else None
-    axes = [size for size in value.shape[1:] if size > 1] if len(value.shape) > 1 else list(value.shape)
-    if last is not None and len(axes) <= 1 and len(value.shape) <= 2:
-        value = walk.flat(last, value)
+    if last is not None:
+        value = _whole_output(last, walk, value)
     output = walk.unique("output")
-    shape = walk.shape_of[value.sources[0]]
+    shape = walk.shape_of[value.parts[0][0]]
     walk.finish(output, nir.Output({"output": np.array(shape)}), value)
+
+
+def _whole_output(last: Op, walk: Walk, value: View) -> View:
+    """The output as one part in order: a vector where it has one axis, a map where it is one."""
+    axes = [size for size in value.shape[1:] if size > 1] if len(value.shape) > 1 else list(value.shape)
+    vector = len(axes) <= 1 and len(value.shape) <= 2
+    if not walk.in_order(value):
+        value = as_nodes(last, walk, value)
+    if not walk.in_order(value):
+        vector, value = True, as_nodes(last, walk, replace(value, index=value.index.reshape(1, -1)))
+    return replace(value, parts=(walk.flat(last, value, value.parts[0]),)) if vector else value
 
 
 def _pruned(walk: Walk) -> Graph:
@@ -143,7 +162,7 @@ def _ledger(source: Source, walk: Walk, graph: Graph) -> tuple[Entry, ...]:
             entry = Entry(op.title, op.kind, "dropped", (), "it is a constant, computed on reading", BY)
         elif entry is None or (entry.into and not set(entry.into) & set(graph.nodes)):
             entry = Entry(op.title, op.kind, "dropped", (), "only its shape is used, which is fixed", BY)
-        entries.append(entry)
+        entries.append(replace(entry, into=tuple(name for name in entry.into if name in graph.nodes)))
     return tuple(entries)
 
 

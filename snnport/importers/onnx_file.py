@@ -12,7 +12,7 @@ from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, defs
 
 from snnport.errors import InvalidGraph, UnsupportedNode
 from snnport.importers.onnx_node import Op, check_text, read_ops
-from snnport.importers.onnx_tensor import MAX_ELEMENTS, check_tensor, type_name
+from snnport.importers.onnx_tensor import MAX_ELEMENTS, Array, check_tensor, type_name
 
 OLDEST_OPSET = 7
 """Operators broadcast as they do today from opset 7 on."""
@@ -24,14 +24,15 @@ class Source:
 
     ops: every node, in the order of the file. order: positions of the nodes that the output depends on, in the order of
     data flow. batch: the fixed batch size, or None if it is open. sample_shape: shape of one sample; has_batch: whether
-    the input's first axis is the batch. uses: how many nodes, and the output, read a tensor.
+    the input's first axis is the batch. uses: how many nodes, and the output, read a tensor. constant_word: what messages
+    call one of `constants`.
     """
 
     name: str
     opset: int
     ops: tuple[Op, ...]
     order: tuple[int, ...]
-    constants: Mapping[str, TensorProto]
+    constants: Mapping[str, TensorProto | Array]
     input_name: str
     sample_shape: tuple[int, ...]
     has_batch: bool
@@ -40,6 +41,7 @@ class Source:
     uses: Mapping[str, int]
     evidence: tuple[str, ...]
     repairs: tuple[str, ...]
+    constant_word: str = "initialiser"
 
 
 def read_source(path: Path, known: frozenset[str]) -> Source:
@@ -57,13 +59,7 @@ def read_source(path: Path, known: frozenset[str]) -> Source:
     feed = _the_only(path, "input", [v for v in graph.input if v.name not in constants])
     output = _the_only(path, "output", list(graph.output))
     sizes = _input_sizes(feed)
-    order, repairs = _order(ops, {feed.name, *constants}, output.name)
-    live = set(order)
-    uses: dict[str, int] = {output.name: 1}
-    for op in ops:
-        if op.position in live:
-            for tensor in op.inputs:
-                uses[tensor] = uses.get(tensor, 0) + 1
+    order, uses, repairs = data_flow(ops, {feed.name, *constants}, output.name)
     has_batch = len(sizes) > 1
     producer = f"{model.producer_name} {model.producer_version}".strip()
     return Source(
@@ -171,6 +167,18 @@ def _input_sizes(feed: ValueInfoProto) -> list[int | None]:
     if total > MAX_ELEMENTS:
         raise InvalidGraph(where, f"one sample has {total} values, the limit is {MAX_ELEMENTS}")
     return sizes
+
+
+def data_flow(ops: tuple[Op, ...], given: set[str], output: str) -> tuple[tuple[int, ...], dict[str, int], tuple[str, ...]]:
+    """Positions of the nodes that `output` needs, in order; how many readers each tensor has; what had to be changed."""
+    order, repairs = _order(ops, given, output)
+    live = set(order)
+    uses: dict[str, int] = {output: 1}
+    for op in ops:
+        if op.position in live:
+            for tensor in op.inputs:
+                uses[tensor] = uses.get(tensor, 0) + 1
+    return order, uses, repairs
 
 
 def _order(ops: tuple[Op, ...], given: set[str], output: str) -> tuple[tuple[int, ...], tuple[str, ...]]:

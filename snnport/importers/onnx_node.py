@@ -19,7 +19,7 @@ class Op:
 
     position: its place in the file. name: unique and free of '/', fit for a NIR file. label: for messages, with the
     name as it stands in the file. title: for the ledger. kind: operator type, with its domain unless that is the default
-    one. attributes: as Python values; tensors stay protobufs.
+    one. attributes: as Python values; tensors stay protobufs. origin: what it is where it comes from, if no ONNX file.
     """
 
     position: int
@@ -30,11 +30,12 @@ class Op:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
+    origin: str = ""
 
     @property
     def label(self) -> str:
         """The node as messages name it."""
-        return f"{self.title} ({self.kind}, opset {self.opset})"
+        return f"{self.title} ({self.origin or f'{self.kind}, opset {self.opset}'})"
 
     def has(self, position: int) -> bool:
         """Whether the optional input at `position` is given."""

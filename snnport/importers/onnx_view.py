@@ -1,7 +1,8 @@
 """What a tensor of the file is in terms of graph nodes: their summed outputs, in some order.
 
-Reshape, Transpose, Flatten, Squeeze and Unsqueeze compute nothing. They act on the index array of a View alone, and the
-next weighted node takes the order into its weights. The network is read for one sample: a batch axis has size 1 here.
+Whatever only moves values (Reshape, Transpose, Slice, Concat, Pad with zeros and their like) computes nothing. It acts on
+the index array of a View alone, and the next weighted node takes the order into its weights. The network is read for one
+sample: a batch axis has size 1 here.
 """
 
 from __future__ import annotations
@@ -18,19 +19,25 @@ from snnport.importers.onnx_node import Op
 from snnport.importers.onnx_tensor import Array
 
 Index = npt.NDArray[np.int64]
+Part = tuple[str, ...]
+"""Graph nodes of one shape whose outputs are added."""
+NUMBER = 40
+"""Bits of a position; above them stands the number of the part."""
+ZERO = -1
+"""The entry of a value that is zero, whatever the input."""
 
 
 @dataclass(frozen=True, eq=False)
 class View:
     """A tensor that depends on the input.
 
-    sources: graph nodes, all of one shape, whose outputs are added. index: of the tensor's shape, batch axis included
-    with size 1; each entry is a position in a source's output, flattened in C order. through: positions of the nodes of
-    the file that only moved or added since. fresh: it is the one result of a weighted node and nothing else reads it.
-    tail: the Softmax or ArgMax that was left out on the way; decided: that was an ArgMax, one number is left.
+    parts: what the values are taken from. index: of the tensor's shape, batch axis included with size 1; each entry is the
+    number of a part, shifted by NUMBER, and a position in its output, flattened in C order; or ZERO. through: positions of
+    the nodes of the file that only moved or added since. fresh: it is the one result of a weighted node and nothing else
+    reads it. tail: the Softmax or ArgMax that was left out on the way; decided: that was an ArgMax, one number is left.
     """
 
-    sources: tuple[str, ...]
+    parts: tuple[Part, ...]
     index: Index
     through: tuple[int, ...] = ()
     fresh: bool = False
@@ -43,9 +50,24 @@ class View:
         return tuple(self.index.shape)
 
     @property
-    def in_order(self) -> bool:
-        """Whether the values come in the order of the sources."""
-        return np.array_equal(self.index.reshape(-1), np.arange(self.index.size))
+    def nodes(self) -> tuple[str, ...]:
+        """The graph nodes of all parts."""
+        return tuple(dict.fromkeys(name for part in self.parts for name in part))
+
+    @property
+    def number(self) -> Index:
+        """The part of every entry, ZERO where it has none."""
+        return self.index >> NUMBER
+
+    @property
+    def position(self) -> Index:
+        """The position of every entry in its part; of no meaning where it has none."""
+        return self.index & ((1 << NUMBER) - 1)
+
+
+def entries(number: int, positions: Index) -> Index:
+    """The entries of an index for `positions` in part `number`."""
+    return positions + (number << NUMBER)
 
 
 @dataclass(frozen=True, eq=False)

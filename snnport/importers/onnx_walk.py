@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -20,8 +20,9 @@ from snnport.errors import InvalidGraph, UnsupportedNode
 from snnport.graph import Edge
 from snnport.importers.onnx_file import Source
 from snnport.importers.onnx_node import Op
+from snnport.importers.onnx_place import Place, places_of
 from snnport.importers.onnx_tensor import MAX_ELEMENTS, read_tensor
-from snnport.importers.onnx_view import Batch, Const, Index, View, fresh_index
+from snnport.importers.onnx_view import Batch, Const, Index, Part, View, fresh_index
 from snnport.ledger import Entry
 from snnport.nodes import BatchNorm, ReLU, Shape, output_shape
 
@@ -46,15 +47,6 @@ class InputForm:
     layout: Literal["as-is", "nhwc"] = "as-is"
 
 
-@dataclass(frozen=True, eq=False)
-class Map:
-    """A View that is a map (channels, height, width) in the file's orientation; turned: in the graph the last two swap."""
-
-    view: View
-    size: tuple[int, int, int]
-    turned: bool
-
-
 @dataclass(eq=False)
 class Walk:
     """Nodes, edges and shapes so far; what every tensor is; what became of every node of the file."""
@@ -73,7 +65,7 @@ class Walk:
     entries: dict[int, Entry] = field(default_factory=dict)
     _hint: InputForm | None = None
     _carriers: dict[int, list[str]] = field(default_factory=dict)
-    _flat: dict[tuple[str, ...], str] = field(default_factory=dict)
+    _flat: dict[Part, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = self.form.shape
@@ -81,7 +73,8 @@ class Walk:
         self.shape_of[self.input_name] = shape
         lead = (1,) if self.source.has_batch else ()
         index = self.form.index.reshape(*lead, *self.source.sample_shape)
-        self.values[self.source.input_name] = View((self.input_name,), index)
+        self.values[self.source.input_name] = View(((self.input_name,),), index)
+        self._settled = False
         self._near_input = {self.input_name}
         self._reserved = {op.name for op in self.source.ops} | {self.input_name}
 
@@ -99,8 +92,8 @@ class Walk:
         if name in self.failed:
             raise Unknown
         if name not in self.values:
-            tensor = self.source.constants[name]
-            self.values[name] = Const(read_tensor(tensor, f"initialiser '{name}'"), f"initialiser '{name}'")
+            tensor, origin = self.source.constants[name], f"{self.source.constant_word} '{name}'"
+            self.values[name] = Const(tensor if isinstance(tensor, np.ndarray) else read_tensor(tensor, origin), origin)
         return self.values[name]
 
     def data(self, op: Op, position: int = 0) -> View:
@@ -152,31 +145,34 @@ class Walk:
             raise InvalidGraph(op.label, f"{const.origin} must be a list of integers and is {const.array.dtype}")
         return tuple(int(v) for v in const.array.reshape(-1))
 
-    def map(self, op: Op, view: View, rank: int | None = None) -> Map:
-        """`view` as a map, if it is one in the file's order or with height and width swapped. 1-D maps get height 1."""
-        if view.index.ndim not in (3, 4) or (rank and view.index.ndim != rank + 2):
-            wanted = f"{rank + 2}" if rank else "3 or 4"
-            raise InvalidGraph(op.label, f"it needs an input with {wanted} axes and gets {view.shape}")
+    def batchless(self, op: Op, view: View) -> Index:
+        """The index of a map (channels, height, width); 1-D maps get height 1. Raises UnsupportedNode for several maps."""
+        if view.index.ndim not in (3, 4):
+            raise InvalidGraph(op.label, f"it needs an input with 3 or 4 axes and gets {view.shape}")
         if view.shape[0] != 1:
             raise UnsupportedNode(op.label, f"it works on {view.shape[0]} maps of one sample: {view.shape}")
-        size = view.shape[1], view.shape[2] if view.index.ndim == 4 else 1, view.shape[-1]
-        order = view.index.reshape(size)
-        channels, height, width = size
-        shape = self.shape_of[view.sources[0]]
-        if shape == size and view.in_order:
-            return Map(view, size, turned=False)
-        turned = fresh_index((channels, width, height)).transpose(0, 2, 1)
-        if shape == (channels, width, height) and np.array_equal(order, turned):
-            return Map(view, size, turned=True)
-        self.wish = self.wish or self._form_for(view, order)
-        source = " + ".join(f"'{name}'" for name in view.sources)
-        remedy = "Keep the layout (channels, height, width) up to here"
-        raise UnsupportedNode(
-            op.label, f"it needs a map {size} and gets the values of {source}, {shape}, in another order or shape", remedy
-        )
+        return view.index.reshape(view.shape[1], view.shape[2] if view.index.ndim == 4 else 1, view.shape[-1])
+
+    def places(self, op: Op, view: View) -> tuple[Place, ...] | None:
+        """Where the parts of `view` lie in the map that it is; None if they do not lie in it as maps.
+
+        Raises Unknown where another form of the Input node would make it a map.
+        """
+        index = self.batchless(op, view)
+        found = places_of(index, [self.shape_of[part[0]] for part in view.parts])
+        near = set(view.nodes) <= self._near_input
+        if found is not None and len(found) == 1 and found[0].whole:
+            self._settled = self._settled or near
+        elif near and not self._settled and self.wish is None:
+            self.wish = self._form_for(view, index)
+            if self.wish is not None:
+                raise Unknown
+        return found
 
     def hint(self, view: View, axis: int) -> None:
         """Remember that a node close to the input takes `axis` for the channels, should no other node need a map."""
+        if self._settled or len(view.parts) != 1:
+            return
         order = np.moveaxis(view.index, axis, 0).reshape(view.shape[axis], -1)
         sizes = [s for a, s in enumerate(view.shape) if a not in (0, axis)]
         if 1 <= len(sizes) <= 2:
@@ -186,11 +182,13 @@ class Walk:
     @property
     def other_form(self) -> InputForm | None:
         """The form of the Input node that nodes would have needed, if it was not the present one."""
-        return self.wish or self._hint
+        return self.wish or (None if self._settled else self._hint)
 
     def _form_for(self, view: View, order: Index) -> InputForm | None:
         """The form of the Input node that makes `order`, the map that a node needs, the graph's own order."""
-        if not set(view.sources) <= self._near_input:
+        if not set(view.nodes) <= self._near_input or len(view.parts) != 1 or order.size != self.form.index.size:
+            return None
+        if not np.array_equal(np.sort(order.reshape(-1)), np.arange(order.size)):
             return None
         channels, height, width = (int(s) for s in order.shape)
         # order counts in the present Input; form.index says where the values of the file lie in that.
@@ -207,48 +205,61 @@ class Walk:
 
     # ------------------------------------------------------------------------------------------------ building
 
-    def emit(self, op: Op, node: nir.NIRNode, view: View, name: str = "") -> str:
-        """Add `node`, called as `op` or `name`, fed by all sources of `view`. Returns its name."""
-        own = name or op.name
-        shape = output_shape(op.label, node, self.shape_of[view.sources[0]])
+    def emit(self, op: Op, node: nir.NIRNode, view: View, part: Part | None = None, name: str = "") -> str:
+        """Add `node`, called as `op` or `name`, fed by the nodes of `part`, the only one of `view` by default; its name."""
+        sources = view.parts[0] if part is None else part
+        own = name or self.free(op.name)
+        shape = output_shape(op.label, node, self.shape_of[sources[0]])
         if math.prod(shape) > MAX_ELEMENTS:
             raise InvalidGraph(op.label, f"its output {shape} has more than {MAX_ELEMENTS} values")
         self.nodes[own] = node
         self.shape_of[own] = shape
-        self.edges.extend((source, own) for source in view.sources)
+        self.edges.extend((source, own) for source in sources)
         self._carry(view, own)
-        if isinstance(node, _KEEP_ORDER) and set(view.sources) <= self._near_input:
+        if isinstance(node, _KEEP_ORDER) and set(sources) <= self._near_input:
             self._near_input.add(own)
         return own
+
+    def size_of(self, part: Part) -> int:
+        """How many values a part has."""
+        return math.prod(self.shape_of[part[0]])
+
+    def in_order(self, view: View) -> bool:
+        """Whether `view` is one part, whole and in its order."""
+        whole = len(view.parts) == 1 and view.index.size == self.size_of(view.parts[0])
+        return whole and np.array_equal(view.index.reshape(-1), np.arange(view.index.size))
 
     def finish(self, name: str, node: nir.Output, view: View) -> None:
         """Add the Output node."""
         self.nodes[name] = node
-        self.edges.extend((source, name) for source in view.sources)
+        self.edges.extend((source, name) for source in view.parts[0])
         self._carry(view, name)
 
-    def pointwise(self, op: Op, node: nir.NIRNode, view: View) -> View:
-        """Add a `node` that keeps shape and order."""
-        name = self.emit(op, node, view)
-        self.became(op, name)
-        return View((name,), view.index)
+    def pointwise(self, op: Op, make: Callable[[], nir.NIRNode], view: View) -> View:
+        """Add a node that `make` gives, which keeps shape and order and maps 0 to 0, to every part."""
+        names = [self.emit(op, make(), view, part) for part in view.parts]
+        self.became(op, *names)
+        return View(tuple((name,) for name in names), view.index)
 
-    def flat(self, op: Op, view: View) -> View:
-        """`view` with sources of one axis: maps get a Flatten node, one for all readers of the same sources."""
-        shape = self.shape_of[view.sources[0]]
+    def flat(self, op: Op, view: View, part: Part) -> Part:
+        """The nodes of `part` with one axis: maps get a Flatten node, one for all readers of the same nodes."""
+        shape = self.shape_of[part[0]]
         if len(shape) == 1:
-            return view
-        if view.sources not in self._flat:
+            return part
+        if part not in self._flat:
             node = nir.Flatten({"input": np.array(shape)}, start_dim=0, end_dim=-1)
-            self._flat[view.sources] = self.emit(op, node, view, self._flatten_name(op, view))
-        name = self._flat[view.sources]
-        self._carry(view, name)
-        return View((name,), view.index, tail=view.tail, decided=view.decided)
+            self._flat[part] = self.emit(op, node, view, part, self._flatten_name(op, view))
+        self._carry(view, self._flat[part])
+        return (self._flat[part],)
 
     def _flatten_name(self, op: Op, view: View) -> str:
         movers = [self.source.ops[p] for p in view.through if self.source.ops[p].kind in ("Flatten", "Reshape")]
         free = [mover.name for mover in movers if mover.name not in self.nodes]
         return free[-1] if free else self.unique(f"{op.name}.flatten")
+
+    def free(self, wish: str) -> str:
+        """`wish` itself for the first node of an operator, a further name for those behind."""
+        return wish if wish not in self.nodes else self.unique(f"{wish}.2")
 
     def unique(self, wish: str) -> str:
         """`wish`, or `wish_2`, ...: a name that neither the graph nor a node of the file has."""
@@ -259,8 +270,8 @@ class Walk:
         return name
 
     def with_bias(self, view: View, bias: Weights) -> None:
-        """Add `bias` to the fresh weighted node that `view` is."""
-        name = view.sources[0]
+        """Add `bias` to the first of the fresh weighted nodes that `view` is."""
+        name = view.parts[0][0]
         node: Any = copy.copy(self.nodes[name])
         node.bias = node.bias + bias
         self.nodes[name] = node

@@ -62,7 +62,7 @@ def restore_conv(name: str, node: Conv, shape: Shape) -> Conv:
         dilation = _numbers(node, node.dilation) if was["simple"] else spread
         original = _conv(node, shape[1:], weight, was["stride"], was["padding"], dilation, groups, metadata)
         again = store_conv(name, original, shape)
-    except (ValueError, KeyError, TypeError, IndexError, ZeroDivisionError, InvalidGraph) as error:
+    except (ValueError, KeyError, TypeError, IndexError, ZeroDivisionError, RecursionError, InvalidGraph) as error:
         raise InvalidGraph(name, f"its metadata '{KEY}' cannot be read ({error!r})", "Write the file again") from None
     same = np.array_equal(again.weight, node.weight) and all(
         _numbers(node, getattr(again, key)) == _numbers(node, getattr(node, key)) for key in ("stride", "padding", "dilation")

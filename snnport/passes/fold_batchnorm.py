@@ -1,8 +1,8 @@
 """Batch normalisation becomes part of a neighbouring linear layer, and the outputs stay what they were.
 
 It folds into the layer before it where that layer feeds nothing else (max pooling may lie between if every scale is
-positive), else into the layers after it, else it becomes a depthwise 1x1 convolution of its own. Folding a shift into a
-layer that pads its input with zeros would shift the padding too: that is refused.
+positive), else into the layers after it, else it becomes a depthwise 1x1 convolution of its own. A layer that pads its input
+with zeros pads behind the shift: neurons at the border get less of it, so that their biases differ from position to position.
 """
 
 from __future__ import annotations
@@ -13,11 +13,21 @@ from typing import Any, ClassVar
 import nir
 import numpy as np
 
-from snnport.errors import PassFailed
-from snnport.graph import Graph, names_of, predecessors, shapes, successors, with_nodes, without_node
+from snnport.graph import (
+    Graph,
+    fresh_name,
+    names_of,
+    predecessors,
+    shapes,
+    successors,
+    with_node_on_edge,
+    with_nodes,
+    without_node,
+)
 from snnport.ledger import Entry
-from snnport.nodes import BatchNorm, MaxPool2d, Shape, conv_padding, pair
+from snnport.nodes import BatchNorm, MaxPool2d, Shape, pair
 from snnport.passes.base import Context, Pass
+from snnport.passes.biases import bias_of, narrowed, spread, through, total
 from snnport.passes.proof import same_output
 
 _LAYERS = (nir.Conv2d, nir.Affine, nir.Linear)
@@ -37,14 +47,14 @@ class FoldBatchNorm(Pass):
             before = _layer_before(graph, name)
             after = None if before else _layers_after(graph, name)
             if before:
-                graph = without_node(with_nodes(graph, {before: _scaled_output(graph, before, node, shape)}), name)
+                graph = without_node(with_nodes(graph, {before: _scaled_output(graph, before, node)}), name)
                 into: tuple[str, ...] = (before,)
             elif after:
                 changed = {target: _scaled_input(graph, target, node, shape) for target in after}
                 graph = without_node(with_nodes(graph, changed), name)
                 into = after
             else:
-                graph = with_nodes(graph, {name: _layer_of_its_own(node, shape)})
+                graph = _layer_of_its_own(graph, name, node, shape)
                 into = (name,)
             why = "scale and shift moved into its weights and bias" if into != (name,) else "no layer beside it: one of its own"
             ctx.note(Entry(name, "BatchNorm", "folded", into, why, self.spelling))
@@ -56,18 +66,17 @@ class FoldBatchNorm(Pass):
             same_output(before, after, ctx, self.spelling)
 
 
-def _passable(node: nir.NIRNode, scale: np.ndarray[Any, Any]) -> bool:
-    """Whether scaling and shifting a channel commutes with `node`."""
+def _passable(node: nir.NIRNode, norm: BatchNorm) -> bool:
+    """Whether scaling and shifting commutes with `node`, where both are one value a channel."""
+    if norm.scale.ndim > 1 or norm.shift.ndim > 1:
+        return False
     if isinstance(node, MaxPool2d):
-        return bool((scale > 0).all())
-    if isinstance(node, nir.AvgPool2d):
-        return not any(pair(node.padding))
-    return isinstance(node, nir.Flatten)
+        return bool((norm.scale > 0).all())
+    return isinstance(node, nir.AvgPool2d) and not any(pair(node.padding))
 
 
 def _layer_before(graph: Graph, name: str) -> str | None:
     norm: Any = graph.nodes[name]
-    scale = norm.scale
     here = name
     while True:
         sources = predecessors(graph, here)
@@ -75,13 +84,13 @@ def _layer_before(graph: Graph, name: str) -> str | None:
             return None
         here = sources[0]
         if isinstance(graph.nodes[here], _LAYERS):
-            return here
-        if not _passable(graph.nodes[here], scale) or isinstance(graph.nodes[here], nir.Flatten):
+            return here if norm.scale.ndim == 1 else None
+        if not _passable(graph.nodes[here], norm):
             return None
 
 
 def _layers_after(graph: Graph, name: str) -> tuple[str, ...]:
-    node: Any = graph.nodes[name]
+    norm: Any = graph.nodes[name]
     layers: list[str] = []
     stack = list(successors(graph, name))
     while stack:
@@ -89,56 +98,64 @@ def _layers_after(graph: Graph, name: str) -> tuple[str, ...]:
         target: Any = graph.nodes[here]
         if len(predecessors(graph, here)) != 1:
             return ()
+        if isinstance(target, nir.Conv2d) and norm.scale.ndim > 1:
+            return ()
         if isinstance(target, _LAYERS):
-            if isinstance(target, nir.Conv2d) and any(conv_padding(target)) and node.shift.any():
-                raise PassFailed(
-                    f"fold-batchnorm: {name}",
-                    f"its shift (up to {np.abs(node.shift).max():.3g}) would also shift the zero padding of '{here}'",
-                    "Put the batch norm behind the convolution, or pad with 0 there",
-                )
             layers.append(here)
-        elif _passable(target, node.scale):
+        elif isinstance(target, nir.Flatten) or _passable(target, norm):
             stack.extend(successors(graph, here))
         else:
             return ()
     return tuple(layers)
 
 
-def _scaled_output(graph: Graph, layer: str, norm: BatchNorm, shape: Shape) -> nir.NIRNode:
+def _scaled_output(graph: Graph, layer: str, norm: BatchNorm) -> nir.NIRNode:
     node: Any = graph.nodes[layer]
     scale = norm.scale.astype(np.float64)
     weight = node.weight * scale.reshape(-1, *[1] * (node.weight.ndim - 1))
-    bias = _bias(node) * scale + norm.shift
-    return _with(node, weight, bias)
+    bias = bias_of(node)
+    return _with(node, weight, total(bias * scale.reshape(-1, *[1] * (bias.ndim - 1)), norm.shift.astype(np.float64)))
 
 
 def _scaled_input(graph: Graph, layer: str, norm: BatchNorm, shape: Shape) -> nir.NIRNode:
+    """What pads the input with zeros stays zero: the shift reaches each neuron through the weights that meet the map."""
     node: Any = graph.nodes[layer]
+    here = shapes(graph)[predecessors(graph, layer)[0]]
     scale, shift = norm.scale.astype(np.float64), norm.shift.astype(np.float64)
     if isinstance(node, nir.Conv2d):
-        groups = int(node.groups)
         per_group = node.weight.shape[1]
-        channel = np.arange(len(node.weight))[:, None] // (len(node.weight) // groups) * per_group + np.arange(per_group)
-        weight = node.weight * scale[channel][:, :, None, None]
-        return _with(node, weight, _bias(node) + (node.weight.sum(axis=(2, 3)) * shift[channel]).sum(axis=1))
-    spread = node.weight.shape[1] // len(scale)
-    scale, shift = np.repeat(scale, spread), np.repeat(shift, spread)
-    return _with(node, node.weight * scale, _bias(node) + node.weight @ shift)
+        rows = len(node.weight) // int(node.groups)
+        channel = np.arange(len(node.weight))[:, None] // rows * per_group + np.arange(per_group)
+        return _with(node, node.weight * scale[channel][:, :, None, None], total(bias_of(node), through(node, shift, here)))
+    scale, shift = (_in_order(values, shape, node.weight.shape[1]) for values in (scale, shift))
+    return _with(node, node.weight * scale, bias_of(node) + node.weight @ shift)
 
 
-def _layer_of_its_own(norm: BatchNorm, shape: Shape) -> nir.NIRNode:
+def _in_order(values: np.ndarray[Any, Any], shape: Shape, inputs: int) -> np.ndarray[Any, Any]:
+    """One value an input of a dense layer; channels that were pooled on the way have fewer positions than `shape`."""
+    if values.ndim > 1 or len(shape) == 1:
+        return spread(values, shape).reshape(-1)
+    return np.repeat(values, inputs // len(values))
+
+
+def _layer_of_its_own(graph: Graph, name: str, norm: BatchNorm, shape: Shape) -> Graph:
     scale, shift = norm.scale.astype(np.float64), norm.shift.astype(np.float64)
-    if len(shape) == 3:
-        return nir.Conv2d(shape[1:], scale.reshape(-1, 1, 1, 1), (1, 1), (0, 0), (1, 1), shape[0], shift)
-    return nir.Affine(np.diag(scale), shift)
+    if len(shape) == 1:
+        return with_nodes(graph, {name: nir.Affine(np.diag(scale), shift)})
+    if scale.ndim == 1:
+        return with_nodes(graph, {name: _depthwise(scale, shift, shape)})
+    graph = with_nodes(graph, {name: nir.Scale(scale)})
+    for target in successors(graph, name) if shift.any() else ():
+        own = _depthwise(np.ones(shape[0]), shift, shape)
+        graph = with_node_on_edge(graph, (name, target), fresh_name(graph, f"{name}.shift"), own)
+    return graph
 
 
-def _bias(node: Any) -> np.ndarray[Any, Any]:
-    bias = getattr(node, "bias", None)
-    return np.zeros(len(node.weight)) if bias is None else np.asarray(bias, np.float64)
+def _depthwise(scale: np.ndarray[Any, Any], shift: np.ndarray[Any, Any], shape: Shape) -> nir.Conv2d:
+    return nir.Conv2d((shape[1], shape[2]), scale.reshape(-1, 1, 1, 1), (1, 1), (0, 0), (1, 1), shape[0], shift)
 
 
 def _with(node: nir.NIRNode, weight: np.ndarray[Any, Any], bias: np.ndarray[Any, Any]) -> nir.NIRNode:
     if isinstance(node, nir.Conv2d):
-        return nir.Conv2d(node.input_shape, weight, node.stride, node.padding, node.dilation, node.groups, bias)
+        return nir.Conv2d(node.input_shape, weight, node.stride, node.padding, node.dilation, node.groups, narrowed(bias))
     return nir.Affine(weight, bias)

@@ -84,7 +84,7 @@ def _folded(node: nir.NIRNode, shape: Shape, rule: Convention) -> nir.NIRNode:
     for field in rule.ignores:
         if hasattr(node, field):
             setattr(new, field, _full(parameter(node, field, rule), shape))
-    for field in ("tau", "tau_mem", "tau_syn"):
+    for field in ("tau", "tau_mem", "tau_syn", "tau_adapt"):
         if hasattr(node, field):
             setattr(new, field, np.asarray(getattr(node, field), np.float64) * rule.tau_unit)
     r = parameter(node, "r", rule)

@@ -6,7 +6,7 @@ layers multiply; any other chain becomes a dense layer, if it has at most MAX_DE
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,8 +28,20 @@ from snnport.graph import (
     without_node,
 )
 from snnport.ledger import Entry
-from snnport.nodes import LINEAR_NODES, WEIGHTED_NODES, conv_padding, flatten_node, input_node, output_node, pair, ungrouped
+from snnport.nodes import (
+    LINEAR_NODES,
+    WEIGHTED_NODES,
+    Shape,
+    conv_padding,
+    flatten_node,
+    input_node,
+    output_node,
+    output_shape,
+    pair,
+    ungrouped,
+)
 from snnport.passes.base import Context, Pass
+from snnport.passes.biases import bias_of, narrowed, spread, through, total
 from snnport.passes.proof import same_output
 from snnport.reference import forward
 
@@ -47,17 +59,26 @@ class MergeLinear(Pass):
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         """The graph with its linear chains merged."""
         while (names := _chain_to_merge(graph)) is not None:
-            merged, last = _merged(graph, names), names[-1]
+            source, last = predecessors(graph, names[0])[0], names[-1]
+            shape = shapes(graph)[source]
+            merged = joined([graph.nodes[name] for name in names], shape)
+            if merged is None:
+                raise PassFailed(
+                    f"{self.name}: {' -> '.join(names)}",
+                    "without an activation between them they are no single convolution and no dense layer of "
+                    f"{MAX_DENSE} weights at most",
+                    "Run pair-signed first, or put a ReLU between them",
+                )
             for name in names:
                 others = " and ".join(f"'{other}'" for other in names if other != name)
                 why = f"with {others}: no spike between them"
                 ctx.note(Entry(name, type(graph.nodes[name]).__name__, "merged", (last,), why, self.spelling))
-            source = predecessors(graph, names[0])[0]
             for name in names[:-1]:
                 graph = without_node(graph, name)
             graph = with_nodes(graph, {last: merged[-1]})
             if len(merged) == 2:
-                graph = with_node_on_edge(graph, (source, last), fresh_name(graph, f"{last}.flatten"), merged[0])
+                word = "flatten" if isinstance(merged[0], nir.Flatten) else "pool"
+                graph = with_node_on_edge(graph, (source, last), fresh_name(graph, f"{last}.{word}"), merged[0])
         return graph
 
     def ensures(self, before: Graph, after: Graph, ctx: Context) -> None:
@@ -79,50 +100,91 @@ def _chain_to_merge(graph: Graph) -> tuple[str, ...] | None:
     return None
 
 
-def _merged(graph: Graph, names: tuple[str, ...]) -> tuple[nir.NIRNode, ...]:
-    """What stands for the chain `names`: one node, or a Flatten and a dense layer."""
-    if len(names) == 2:
-        for rule in (_both_dense, _both_convolutions):
-            result = rule(graph, *names)
+def joined(nodes: Sequence[nir.NIRNode], shape: tuple[int, ...]) -> tuple[nir.NIRNode, ...] | None:
+    """What stands for the chain `nodes` of linear nodes on an input of `shape`: a weighted node, in front of it a Flatten or a
+    pooling at most.
+
+    None where it is no single convolution and no dense layer of MAX_DENSE weights at most with a flat output.
+    """
+    sizes = [shape]
+    for node in nodes:
+        sizes.append(output_shape("", node, sizes[-1]))
+    if len(nodes) == 2:
+        if (factors := _pooled_factors(nodes[0], nodes[1], *sizes)) is not None:
+            return nodes[1], factors
+        for rule in (_both_dense, _scaled_channels, _both_convolutions):
+            result = rule(nodes[0], nodes[1], sizes[0], sizes[1])
             if result is not None:
                 return (result,)
-    sizes = shapes(graph)
-    shape, outputs = sizes[predecessors(graph, names[0])[0]], sizes[names[-1]]
-    weights = int(np.prod(shape)) * int(np.prod(outputs))
-    if len(outputs) != 1 or weights > MAX_DENSE:
-        raise PassFailed(
-            f"merge-linear: {' -> '.join(names)}",
-            f"without an activation between them they are no single convolution, and as a dense layer they have {weights} "
-            f"weights and output {outputs}; the limit is {MAX_DENSE} weights and a flat output",
-            "Put a ReLU between them",
-        )
-    dense = _as_dense(shape, *(graph.nodes[name] for name in names))
+    if len(nodes) == 3 and isinstance(nodes[0], nir.Scale) and isinstance(nodes[2], nir.Affine | nir.Linear):
+        columns = _real(nodes[2].weight) * np.broadcast_to(_real(nodes[0].scale), shape).reshape(-1)
+        return nodes[1], nir.Affine(columns, bias_of(nodes[2]))
+    if len(sizes[-1]) != 1 or int(np.prod(shape)) * int(np.prod(sizes[-1])) > MAX_DENSE:
+        return None
+    dense = _as_dense(shape, *nodes)
     return (dense,) if len(shape) == 1 else (flatten_node(shape), dense)
 
 
-def _both_dense(graph: Graph, first: str, second: str) -> nir.NIRNode | None:
-    a: Any = graph.nodes[first]
-    b: Any = graph.nodes[second]
+def _both_dense(a: Any, b: Any, shape: Shape, middle: Shape) -> nir.NIRNode | None:
     if isinstance(a, nir.Scale) and isinstance(b, nir.Scale):
-        return nir.Scale(np.asarray(a.scale, np.float64) * b.scale)
+        return nir.Scale(_real(a.scale) * b.scale)
     if isinstance(a, nir.Scale) and isinstance(b, nir.Affine | nir.Linear):
-        return nir.Affine(b.weight * np.broadcast_to(a.scale, b.weight.shape[1:]), _bias(b))
+        return nir.Affine(b.weight * np.broadcast_to(a.scale, b.weight.shape[1:]), bias_of(b))
     if not isinstance(a, nir.Affine | nir.Linear):
         return None
     if isinstance(b, nir.Affine | nir.Linear):
-        return nir.Affine(_real(b.weight) @ a.weight, _real(b.weight) @ _bias(a) + _bias(b))
+        return nir.Affine(_real(b.weight) @ a.weight, _real(b.weight) @ bias_of(a) + bias_of(b))
     if isinstance(b, nir.Scale):
         scale = np.broadcast_to(_real(b.scale), (len(a.weight),))
-        return nir.Affine(a.weight * scale[:, None], _bias(a) * scale)
+        return nir.Affine(a.weight * scale[:, None], bias_of(a) * scale)
     return None
 
 
-def _both_convolutions(graph: Graph, first: str, second: str) -> nir.NIRNode | None:
+def _pooled_factors(a: Any, b: Any, shape: Shape, middle: Shape, pooled: Shape) -> nir.Scale | None:
+    """One factor a channel and a pooling are the pooling and those factors: populations are pooled in front of weights."""
+    if not isinstance(a, nir.Scale) or not isinstance(b, nir.AvgPool2d | nir.SumPool2d):
+        return None
+    factors = _per_channel(a, shape)
+    return None if factors is None else nir.Scale(spread(factors, pooled).copy())
+
+
+def _scaled_channels(a: Any, b: Any, shape: Shape, middle: Shape) -> nir.NIRNode | None:
+    """A convolution before or behind one factor and one bias a channel: it keeps its groups."""
+    after, before = _channel_factors(b, middle), _channel_factors(a, shape)
+    if isinstance(a, nir.Conv2d) and after is not None:
+        bias = bias_of(a)
+        bias = total(bias * after[0].reshape(-1, *[1] * (bias.ndim - 1)), after[1])
+        return _conv_like(a, a.weight * after[0][:, None, None, None], bias)
+    if isinstance(b, nir.Conv2d) and before is not None:
+        per_group, rows = b.weight.shape[1], len(b.weight) // int(b.groups)
+        channel = np.arange(len(b.weight))[:, None] // rows * per_group + np.arange(per_group)
+        bias = total(through(b, before[1], middle), bias_of(b))
+        return _conv_like(b, b.weight * before[0][channel][:, :, None, None], bias)
+    return None
+
+
+def _channel_factors(node: Any, shape: Shape) -> tuple[Array, Array] | None:
+    """(factors, biases) of a node that maps every channel of a map of `shape` to itself, or None."""
+    if len(shape) != 3:
+        return None
+    if isinstance(node, nir.Scale):
+        scale = _per_channel(node, shape)
+        return None if scale is None else (scale, np.zeros(shape[0]))
+    if not isinstance(node, nir.Conv2d) or node.weight.shape != (shape[0], 1, 1, 1) or int(node.groups) != shape[0]:
+        return None
+    if pair(node.stride) != (1, 1) or any(conv_padding(node)):
+        return None
+    return _real(node.weight).reshape(-1), bias_of(node)
+
+
+def _conv_like(node: nir.Conv2d, weight: Array, bias: Array) -> nir.Conv2d:
+    return nir.Conv2d(node.input_shape, weight, node.stride, node.padding, node.dilation, node.groups, narrowed(bias))
+
+
+def _both_convolutions(first: nir.NIRNode, second: nir.NIRNode, shape: Shape, middle: Shape) -> nir.NIRNode | None:
     """One convolution for two: its kernel is the convolution of theirs, its stride the product."""
-    channels, height, width = (*shapes(graph)[predecessors(graph, first)[0]], 1, 1)[:3]
-    middle = shapes(graph)[first]
-    a = _as_convolution(graph.nodes[first], (channels, height, width))
-    b = _as_convolution(graph.nodes[second], middle)
+    a = _as_convolution(first, shape)
+    b = _as_convolution(second, middle)
     if a is None or b is None:
         return None
     padding = conv_padding(a)
@@ -145,8 +207,8 @@ def _both_convolutions(graph: Graph, first: str, second: str) -> nir.NIRNode | N
             columns = slice(j * bx * sx, j * bx * sx + (ka[1] - 1) * ax + 1, ax)
             kernel[:, :, rows, columns] += mixed
     stride = (sy * pair(b.stride)[0], sx * pair(b.stride)[1])
-    bias = np.einsum("omij,m->o", wb, _bias(a)) + _bias(b)
-    return nir.Conv2d((height, width), kernel, stride, (top, left), (1, 1), 1, bias)
+    bias = narrowed(total(through(b, bias_of(a), middle), bias_of(b)))
+    return nir.Conv2d((shape[1], shape[2]), kernel, stride, (top, left), (1, 1), 1, bias)
 
 
 def _as_convolution(node: nir.NIRNode, shape: tuple[int, ...]) -> Any:
@@ -166,9 +228,8 @@ def _as_convolution(node: nir.NIRNode, shape: tuple[int, ...]) -> Any:
 
 
 def _pointwise(node: nir.Conv2d) -> bool:
-    """Whether `node` maps zero to zero, position by position: then padding may come before or after it."""
-    plain = node.weight.shape[2:] == (1, 1) and pair(node.stride) == (1, 1) and not any(conv_padding(node))
-    return plain and not np.any(node.bias)
+    """Whether `node` works position by position: then zeros may be padded before it, if its bias is left out of them."""
+    return node.weight.shape[2:] == (1, 1) and pair(node.stride) == (1, 1) and not any(conv_padding(node))
 
 
 def _per_channel(node: nir.Scale, shape: tuple[int, ...]) -> Array | None:
@@ -185,11 +246,6 @@ def _as_dense(shape: tuple[int, ...], *nodes: nir.NIRNode) -> nir.Affine:
     bias = run(np.zeros((1, n)))[0]
     columns = [run(np.eye(n)[start : start + 512]) - bias for start in range(0, n, 512)]
     return nir.Affine(np.concatenate(columns).T, bias)
-
-
-def _bias(node: Any) -> Array:
-    bias = getattr(node, "bias", None)
-    return np.zeros(len(node.weight)) if bias is None else np.broadcast_to(_real(bias), (len(node.weight),))
 
 
 def _real(values: npt.ArrayLike) -> Array:

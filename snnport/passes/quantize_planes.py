@@ -40,12 +40,14 @@ LEAST_WHOLE = 16
 class QuantizePlanes(QuantizeSnn):
     """quantize-snn, where it is too coarse with several planes of weights.
 
-    planes: 2 or 4 for a projection. theta: codes of a threshold where planes are used.
+    planes: 2 or 4 for a projection. theta: codes of a threshold where planes are used. readout: the largest code into a
+    population that never fires.
     """
 
     name: ClassVar[str] = "quantize-planes"
     planes: int = 2
     theta: int = 0
+    readout: int = PLANE_TOP
 
     def requires(self, graph: Graph) -> None:
         """What quantize-snn requires, and numbers that make sense."""
@@ -53,6 +55,10 @@ class QuantizePlanes(QuantizeSnn):
         if self.planes not in (2, 4) or not 0 <= self.theta < 1 << 17:
             what = f"planes = {self.planes}, theta = {self.theta}: 2 or 4 planes and 0..131071 codes are needed"
             raise PassFailed(self.spelling, what, "The default is 2 planes and a theta that fits")
+        if not 1 <= self.readout <= PLANE_TOP:
+            raise PassFailed(
+                self.spelling, f"readout = {self.readout}: 1..{PLANE_TOP} is needed", "The default is the greatest"
+            )
 
     def written(self, node: Any, charged: Charged) -> tuple[float, Write]:
         """As in quantize-snn; q and planes as the module says."""
@@ -78,7 +84,7 @@ class QuantizePlanes(QuantizeSnn):
         """The real value of one code of a population in planes."""
         largest = max((float(np.abs(weight).max(initial=0.0)) for weight, _ in charged.values()), default=0.0)
         if not hasattr(node, "v_threshold"):
-            return largest / PLANE_TOP or 1.0
+            return largest / self.readout or 1.0
         threshold = float(np.max(node.v_threshold))
         return max(threshold / max(self.theta or MIN_THETA, 1), largest / TOP)
 

@@ -26,7 +26,7 @@ from snnport.errors import PassFailed
 from snnport.fixed import IntArray
 from snnport.graph import Graph, names_of, shapes, with_node_on_edge, with_nodes
 from snnport.ledger import Entry
-from snnport.nodes import ANN_NODES, NEURON_NODES, Real, Shape
+from snnport.nodes import ANN_NODES, NEURON_NODES, AdaptiveLIF, Real, Shape
 from snnport.passes.base import Context, Pass
 from snnport.passes.fold_convention import folded
 from snnport.passes.paths import walk
@@ -97,7 +97,7 @@ class QuantizeSnn(Pass):
                 changed[name], why = write(graph.nodes[name], weight, bias)
                 zeroed[name] = int(np.count_nonzero(weight) - np.count_nonzero(_weight(changed[name])))
                 ctx.note(Entry(name, type(graph.nodes[name]).__name__, "became", (name,), why, self.spelling))
-            changed[target] = _on_codes(node, sizes[target], q, convention)
+            changed[target] = self.neuron(node, sizes[target], q, convention)
             scales[target] = q
         ctx.find(self.spelling, scales=scales, deaf=_deaf(changed), zeroed_weights=zeroed)
         return with_nodes(graph, changed)
@@ -121,6 +121,10 @@ class QuantizeSnn(Pass):
             return coded(old, round_half_even(weight / q), bias, q, self.bits), f"{self.bits}-bit codes, scale {q:.6g}"
 
         return q, write
+
+    def neuron(self, node: Any, shape: Shape, q: float, convention: Convention) -> nir.NIRNode:
+        """The neuron with thresholds that are codes times q."""
+        return on_codes(node, shape, q, convention)
 
     def fitted(self, node: Any, charged: Charged) -> float:
         """The smallest q with which everything fits its width; 1 where all is 0."""
@@ -158,9 +162,9 @@ def decays(node: Any, convention: Convention) -> tuple[Real, ...]:
     Forward Euler: dt / tau. Exponential: 1 - exp(-dt / tau). Integrators lose 0.
     """
     if isinstance(node, nir.CubaLI | nir.CubaLIF):
-        return _decay(node.tau_syn, convention), _decay(node.tau_mem, convention)
-    if isinstance(node, nir.LI | nir.LIF):
-        return (_decay(node.tau, convention),)
+        return decay(node.tau_syn, convention), decay(node.tau_mem, convention)
+    if isinstance(node, nir.LI | nir.LIF | AdaptiveLIF):
+        return (decay(node.tau, convention),)
     return (np.zeros(()),)
 
 
@@ -178,7 +182,8 @@ def gain(node: Any, convention: Convention) -> Real:
     return np.asarray(decays(node, convention)[0] * node.r, np.float64)
 
 
-def _decay(tau: npt.ArrayLike, convention: Convention) -> Real:
+def decay(tau: npt.ArrayLike, convention: Convention) -> Real:
+    """What one step takes of a state with time constant `tau` in seconds, as a fraction in 0..1."""
     ratio = convention.dt / np.asarray(tau, np.float64)
     return np.asarray(ratio if convention.decay == "euler" else 1.0 - np.exp(-ratio), np.float64)
 
@@ -222,7 +227,7 @@ def coded(node: Any, codes: IntArray, bias: Real | None, q: float, bits: int) ->
     return result
 
 
-def _on_codes(node: Any, shape: Shape, q: float, convention: Convention) -> nir.NIRNode:
+def on_codes(node: Any, shape: Shape, q: float, convention: Convention) -> nir.NIRNode:
     """The neuron with thresholds that are codes times q and a gain of 1."""
     new: Any = copy(node)
     metadata: dict[str, Any] = {**node.metadata, "scale": q}
@@ -241,7 +246,7 @@ def _on_codes(node: Any, shape: Shape, q: float, convention: Convention) -> nir.
         new.r = _full(1.0 / lost[-1], shape)
     if isinstance(node, nir.CubaLI | nir.CubaLIF):
         new.w_in = _full(1.0 / lost[0], shape)
-    for field in ("tau", "tau_mem", "tau_syn"):
+    for field in ("tau", "tau_mem", "tau_syn", "tau_adapt", "beta"):
         if hasattr(node, field):
             setattr(new, field, _full(np.asarray(getattr(node, field), np.float64), shape))
     new.metadata = metadata

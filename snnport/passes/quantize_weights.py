@@ -3,13 +3,15 @@
 For a rectifier with step s_out and incoming weights W_k on sources of unit s_k (the real value of one count):
     theta = the largest even integer with theta <= (2^(bits-1) - 1) * s_out / max_k(max|W_k| * s_k),  q = s_out / theta,
     W_int = rint(W_k * s_k / q),  b_int = rint(b / q).
-Where align-steps has chosen a power of two, 2^shift, that is theta.
+Where align-steps has chosen a power of two, 2^shift, that is theta. Where theta would be 0, because a rectifier is nearly
+silent beside the weights into it, its step grows to that of theta = 2: its counts are fewer, and the finding says so.
 From then on weights take counts: the graph computes q times its integers.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -45,8 +47,9 @@ class QuantizeWeights(Pass):
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         """The graph on counts, with metadata scale and bits on weighted nodes and theta on rectifiers."""
-        units = real_units(graph)
         top = (1 << (self.bits - 1)) - 1
+        graph, widened = _widened(graph, top)
+        units = real_units(graph)
         changed: dict[str, nir.NIRNode] = {}
         thetas: dict[str, int] = {}
         zeroed: dict[str, int] = {}
@@ -58,12 +61,6 @@ class QuantizeWeights(Pass):
                 theta = 2 * int(top * node.step / peak / 2) if peak else 2 * top
                 if "shift" in node.metadata:
                     theta = 1 << int(node.metadata["shift"])
-                elif theta < 2:
-                    raise PassFailed(
-                        f"{self.spelling}: {target}",
-                        f"its threshold is {node.step / peak:.3g} of its largest weight, {self.bits} bits need 2/{top}",
-                        "Use more bits or fewer levels",
-                    )
                 scale = node.step / theta
                 thetas[target] = theta
                 kept = {**node.metadata, "theta": theta, "scale": scale}
@@ -77,11 +74,12 @@ class QuantizeWeights(Pass):
                 why = f"{self.bits}-bit codes, scale {scale:.6g}"
                 ctx.note(Entry(layer, type(node).__name__, "became", (layer,), why, self.spelling))
         coarse = {name: theta for name, theta in thetas.items() if theta < COARSE_THETA}
-        ctx.find(self.spelling, thetas=thetas, coarse_thetas=coarse, zeroed_weights=zeroed)
+        ctx.find(self.spelling, thetas=thetas, coarse_thetas=coarse, zeroed_weights=zeroed, widened_steps=widened)
         return with_nodes(graph, changed)
 
     def ensures(self, before: Graph, after: Graph, ctx: Context) -> None:
         """Every code fits its bits and comes back from its real value, and no weight moved by more than half a code."""
+        before, _ = _widened(before, (1 << (self.bits - 1)) - 1)
         units = real_units(before)
         for name in names_of(after, *WEIGHTED_NODES):
             scale = float(after.nodes[name].metadata["scale"])
@@ -90,6 +88,25 @@ class QuantizeWeights(Pass):
             moved = np.abs(change).max(initial=0.0) / scale
             if not moved <= 0.5 + 1e-6:
                 raise PassFailed(f"{self.spelling}: {name}", f"a weight moved by {moved:.3g} codes, the bound is 1/2")
+
+
+def _widened(graph: Graph, top: int) -> tuple[Graph, dict[str, float]]:
+    """`graph` with steps for which theta is 2 at least, and by how much each of those that grew has grown."""
+    grown: dict[str, float] = {}
+    for target in names_of(graph, QuantReLU):
+        node = graph.nodes[target]
+        assert isinstance(node, QuantReLU)
+        units = real_units(graph)
+        peaks = [float(np.abs(weights_of(graph.nodes[n])).max(initial=0.0)) * units[n] for n in layers_into(graph, target)]
+        peak = max(peaks, default=0.0)
+        if "shift" in node.metadata or not peak or top * node.step / peak >= 2:
+            continue
+        step = math.nextafter(2 * peak / top, math.inf)
+        maximum = float(node.metadata.get("maximum", math.inf))
+        levels = node.levels if math.isinf(maximum) else max(1, min(node.levels, math.floor(maximum / step + 0.5)))
+        graph = with_nodes(graph, {target: QuantReLU(step, levels, step, metadata=node.metadata)})
+        grown[target] = step / node.step
+    return graph, grown
 
 
 def output_scale(graph: Graph) -> float:

@@ -3,8 +3,9 @@
 The potential of a population is counted in q = v_threshold / theta. With A what one spike adds to the potential through
 NIR's gains, a what a step leaves of the current: the chip lets a spike decay in the step in which it arrives, so
     W = A / a,  W_int = rint(W / (q 2^e)) 2^e,  |W_int / 2^e| <= 127,
-with the least e for which all weights of a matrix fit: from the inputs, between hidden neurons, to the output neurons. A
-constant v_leak becomes bias = rint((1 - a_mem) v_leak / q).
+with the least e for which all weights of a matrix fit: from the inputs, between hidden neurons, to the output neurons. Where
+the chip's greatest e is not enough, larger weights are clipped. A constant v_leak becomes
+bias = rint((1 - a_mem) v_leak / q).
 """
 
 from __future__ import annotations
@@ -32,15 +33,21 @@ MATRICES = ("input", "recurrent", "output")
 
 @dataclass(frozen=True)
 class QuantizeXylo(Pass):
-    """Codes for a network that xylo-form has prepared. theta: codes of the least threshold of a population."""
+    """Codes for a network that xylo-form has prepared.
+
+    theta: codes of the least threshold of a population. most_shift: greatest left shift of a matrix.
+    """
 
     name: ClassVar[str] = "quantize-xylo"
     theta: int = 4096
+    most_shift: int = 15
 
     def requires(self, graph: Graph) -> None:
         """CubaLIF neurons, a threshold that 16 bits hold, weights of one population each."""
         if not 1 <= self.theta < 1 << 15:
             raise PassFailed(self.spelling, f"theta = {self.theta}, 1..32767 are possible", "The default is 4096")
+        if not 0 <= self.most_shift <= 15:
+            raise PassFailed(self.spelling, f"most_shift = {self.most_shift}, 0..15 are possible", "Xylo's chips have 7")
         seen: dict[str, str] = {}
         for path in walk(graph)[0]:
             if path.weighted is not None and seen.setdefault(path.weighted, path.target) != path.target:
@@ -65,18 +72,23 @@ class QuantizeXylo(Pass):
             )
             source = isinstance(graph.nodes[path.source], nir.Input)
             matrix[path.weighted] = "input" if source else "output" if path.target in outputs else "recurrent"
-        shifts = {kind: _shift([codes for name, codes in real.items() if matrix[name] == kind]) for kind in MATRICES}
+        shifts = {
+            kind: min(_shift([codes for name, codes in real.items() if matrix[name] == kind]), self.most_shift)
+            for kind in MATRICES
+        }
         targets = {path.weighted: path.target for path in walk(graph)[0] if path.weighted is not None}
         changed: dict[str, nir.NIRNode] = {}
+        clipped: dict[str, int] = {}
         for name, codes in real.items():
             e = shifts[matrix[name]]
+            clipped[name] = int(np.count_nonzero(np.abs(round_half_even(codes / (1 << e))) > WEIGHT_TOP))
             whole = np.clip(round_half_even(codes / (1 << e)), -WEIGHT_TOP, WEIGHT_TOP) << e
             changed[name] = coded(graph.nodes[name], whole, None, q[targets[name]], 8 + e)
             why = f"8-bit codes shifted by {e}, scale {q[targets[name]]:.6g}"
             ctx.note(Entry(name, type(graph.nodes[name]).__name__, "became", (name,), why, self.spelling))
         for name, unit in q.items():
             changed[name] = _on_codes(_cuba(graph, name), sizes[name], unit, rule)
-        ctx.find(self.spelling, shifts=shifts, scales=q)
+        ctx.find(self.spelling, shifts=shifts, scales=q, clipped=clipped)
         return with_nodes(graph, changed)
 
 

@@ -9,7 +9,7 @@ import nir
 import numpy as np
 
 from snnport.errors import PassFailed
-from snnport.graph import Graph, shapes, successors, the_input, with_nodes
+from snnport.graph import Graph, predecessors, shapes, successors, the_input, with_nodes
 from snnport.ledger import Entry
 from snnport.nodes import WEIGHTED_NODES, MaxPool2d, flatten_node, input_node, ungrouped
 from snnport.passes.base import Context, Pass
@@ -37,7 +37,7 @@ class SplitSignedInput(Pass):
             if isinstance(node, MaxPool2d):
                 raise PassFailed(f"{self.name}: {here}", f"it pools input as low as {lowest:.3g}", "Pool behind the first ReLU")
             if isinstance(node, WEIGHTED_NODES):
-                changed[here] = _split(node, shape)
+                changed[here] = _split(node, shapes(graph)[predecessors(graph, here)[0]])
                 ctx.note(Entry(here, type(node).__name__, "became", (here,), "weights W, -W for x and -x", self.spelling))
             else:
                 if isinstance(node, nir.Flatten):
@@ -48,11 +48,7 @@ class SplitSignedInput(Pass):
 
 def _split(node: Any, shape: tuple[int, ...]) -> nir.NIRNode:
     if isinstance(node, nir.Scale):
-        n = int(np.prod(shape))
-        if len(shape) != 1:
-            raise PassFailed("split-signed-input", "a skip connection leads from a signed input map", "Put a layer between")
-        diagonal = np.diag(np.broadcast_to(node.scale, (n,)))
-        return nir.Linear(np.concatenate([diagonal, -diagonal], axis=1))
+        return _split_scale(node, shape)
     weight = np.asarray(node.weight, np.float64)
     if isinstance(node, nir.Conv2d):
         full = ungrouped(node)
@@ -60,3 +56,15 @@ def _split(node: Any, shape: tuple[int, ...]) -> nir.NIRNode:
         return nir.Conv2d(node.input_shape, both, node.stride, node.padding, node.dilation, 1, node.bias)
     both = np.concatenate([weight, -weight], axis=1)
     return nir.Affine(both, node.bias) if isinstance(node, nir.Affine) else nir.Linear(both)
+
+
+def _split_scale(node: nir.Scale, shape: tuple[int, ...]) -> nir.NIRNode:
+    scale = np.broadcast_to(np.asarray(node.scale, np.float64), shape)
+    if len(shape) == 1:
+        return nir.Linear(np.concatenate([np.diag(scale), -np.diag(scale)], axis=1))
+    rows = scale.reshape(shape[0], -1)
+    if (rows != rows[:, :1]).any():
+        raise PassFailed("split-signed-input", "a factor of a signed input map differs from position to position", "Remove it")
+    same = np.diag(rows[:, 0])
+    both = np.concatenate([same, -same], axis=1)[:, :, None, None]
+    return nir.Conv2d((shape[1], shape[2]), both, (1, 1), (0, 0), (1, 1), 1, np.zeros(shape[0]))

@@ -1,10 +1,14 @@
 """A network of CubaLIF neurons in the form that Xylo computes: decays by powers of two, no bias in the weights.
 
 Xylo takes x >> dash off a state in a step, so that 1 - 2^-dash of it is left (xylosim 0.1.3; rounding aside). Each time
-constant becomes dt * 2^dash with dash = round(log2(1 / (1 - a))), a what one step leaves. NIR's neurons have a gain of 1
-for a current that does not change, whatever their time constants are, so nothing else has to move. A bias before a synapse
-reaches v as the constant r * w_in * bias in the end; on the chip it is added to v from the first step on: v_leak takes it.
-When a neuron resets is the chip's affair (DROPPED): a framework that resets in the next step loses that here.
+constant becomes dt * 2^dash with dash = round(log2(1 / (1 - a))), a what one step leaves. What stays the same, where that
+changes a time constant, is a choice:
+  level   what a current that does not change leads to in the end: NIR's neurons have a gain of 1 there, so nothing moves;
+  charge  what one spike adds to v at once, (1 - a_syn) w_in (1 - a_mem) r. With a reset that subtracts, charge is what counts
+          spikes, and a current at rest is rare; r, w_in and v_leak make up for the other time constants.
+A bias before a synapse reaches v as the constant r * w_in * bias in the end; on the chip it is added to v from the first step
+on: v_leak takes it. When a neuron resets is the chip's affair (DROPPED): a framework that resets in the next step loses that
+here.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from snnport.passes.base import Context, Pass
 from snnport.passes.fold_convention import folded
 from snnport.passes.quantize_snn import decays
 
+KEEPS = ("level", "charge")
 DROPPED = ("reset_when",)
 """Rules of a framework that the chip does not have: it takes the threshold off at once, as often as it fits."""
 LEAST_SYNAPSE, LEAST_MEMBRANE, MOST = 1, 0, 15
@@ -34,12 +39,19 @@ LEAST_SYNAPSE, LEAST_MEMBRANE, MOST = 1, 0, 15
 
 @dataclass(frozen=True)
 class XyloForm(Pass):
-    """Time constants that are dt times a power of two, biases as constants of the neurons, Euler's decay."""
+    """Time constants that are dt times a power of two, biases as constants of the neurons, Euler's decay.
+
+    keep: what a spike keeps where a time constant changes, of KEEPS. gain: a factor of what every spike adds.
+    """
 
     name: ClassVar[str] = "xylo-form"
+    keep: str = "level"
+    gain: float = 1.0
 
     def requires(self, graph: Graph) -> None:
-        """A spiking network of CubaLIF neurons."""
+        """A spiking network of CubaLIF neurons, and options that mean something."""
+        if self.keep not in KEEPS or not 0.0 < self.gain < np.inf:
+            raise PassFailed(self.spelling, f"keep is one of {', '.join(KEEPS)}, gain a positive number")
         other = names_of(graph, nir.IF, nir.LIF, nir.I, nir.LI, nir.CubaLI)
         if other or not names_of(graph, nir.CubaLIF):
             found = f"{', '.join(other)}: no CubaLIF" if other else "it has no CubaLIF neuron"
@@ -57,12 +69,30 @@ class XyloForm(Pass):
             for source in predecessors(graph, name):
                 nodes[source], own = _without_bias(nodes[source], sizes[name])
                 bias = bias + own
-            nodes[name], errors[name] = _with_dashes(graph.nodes[name], sizes[name], bias, rule)
+            nodes[name], errors[name] = self._with_dashes(graph.nodes[name], sizes[name], bias, rule)
             ctx.note(Entry(name, "CubaLIF", "became", (name,), "time constants of dt times a power of two", self.spelling))
         ctx.find(self.spelling, largest_relative_error_of_a_time_constant=errors, resets_were=when)
         header = json.loads(graph.metadata.get("snnport", "{}"))
         header["convention"] = rule.having(decay="euler").to_json()
         return build(nodes, graph.edges, {**graph.metadata, "snnport": json.dumps(header)})
+
+    def _with_dashes(self, node: Any, shape: Shape, bias: Real, rule: Convention) -> tuple[nir.NIRNode, float]:
+        """The neuron with dashes, and the largest relative error of its time constants."""
+        synapse, membrane = (np.broadcast_to(lost, shape) for lost in decays(node, rule))
+        new: Any = copy(node)
+        new.tau_syn = rule.dt * 2.0 ** dash_of(synapse, LEAST_SYNAPSE)
+        new.tau_mem = rule.dt * 2.0 ** dash_of(membrane, LEAST_MEMBRANE)
+        new.v_leak = np.asarray(node.v_leak) + np.asarray(node.r) * np.asarray(node.w_in) * bias
+        if self.keep == "charge":
+            new.w_in = np.asarray(node.w_in) * synapse * (new.tau_syn / rule.dt)
+            new.r = np.asarray(node.r) * membrane * (new.tau_mem / rule.dt)
+            new.v_leak = new.v_leak * membrane * (new.tau_mem / rule.dt)
+        if self.gain != 1.0:
+            new.r = np.asarray(new.r) * self.gain
+        pairs = ((new.tau_syn, rule.dt / synapse), (new.tau_mem, rule.dt / membrane))
+        worst = max(float(np.abs(made / wanted - 1).max(initial=0.0)) for made, wanted in pairs)
+        result: nir.NIRNode = new
+        return result, worst
 
 
 def dash_of(lost: Any, least: int) -> Any:
@@ -79,15 +109,3 @@ def _without_bias(node: nir.NIRNode, shape: Shape) -> tuple[nir.NIRNode, Real]:
     wide = np.asarray(bias, np.float64).reshape(-1, *[1] * (len(shape) - 1))
     new.bias = np.zeros_like(np.asarray(bias, np.float64))
     return new, np.broadcast_to(wide, shape)
-
-
-def _with_dashes(node: Any, shape: Shape, bias: Real, rule: Convention) -> tuple[nir.NIRNode, float]:
-    synapse, membrane = (np.broadcast_to(lost, shape) for lost in decays(node, rule))
-    new: Any = copy(node)
-    new.tau_syn = rule.dt * 2.0 ** dash_of(synapse, LEAST_SYNAPSE)
-    new.tau_mem = rule.dt * 2.0 ** dash_of(membrane, LEAST_MEMBRANE)
-    new.v_leak = np.asarray(node.v_leak) + np.asarray(node.r) * np.asarray(node.w_in) * bias
-    pairs = ((new.tau_syn, rule.dt / synapse), (new.tau_mem, rule.dt / membrane))
-    worst = max(float(np.abs(made / wanted - 1).max(initial=0.0)) for made, wanted in pairs)
-    result: nir.NIRNode = new
-    return result, worst

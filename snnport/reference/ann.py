@@ -134,7 +134,8 @@ def _parameters(name: str, node: Any, integers: bool, dtype: str) -> tuple[Array
     bias = getattr(node, "bias", None)
     if bias is None:
         return weight, np.zeros(len(weight), dtype)
-    return weight, np.broadcast_to(_real_or_codes(name, node, bias, integers).astype(dtype), (len(weight),))
+    values = _real_or_codes(name, node, bias, integers).astype(dtype)
+    return weight, values if values.ndim > 1 else np.broadcast_to(values, (len(weight),))
 
 
 def _real_or_codes(name: str, node: nir.NIRNode, values: npt.ArrayLike, integers: bool) -> Array:
@@ -146,7 +147,9 @@ def _real_or_codes(name: str, node: nir.NIRNode, values: npt.ArrayLike, integers
 
 
 def _channels(values: npt.ArrayLike, x: Array) -> Array:
-    return np.asarray(values, np.float64).reshape(-1, *[1] * (x.ndim - 2))
+    """One value a channel, or one a position, to multiply or add to a batch."""
+    array = np.asarray(values, np.float64)
+    return array if array.ndim == x.ndim - 1 else array.reshape(-1, *[1] * (x.ndim - 2))
 
 
 def _pool_windows(node: nir.SumPool2d | nir.AvgPool2d, x: Array) -> Array:
@@ -172,10 +175,11 @@ def _windows(
 
 
 def conv2d(node: nir.Conv2d, weight: Array, bias: Array) -> Callable[[Array], Array]:
-    """The convolution of `node`'s geometry with the given weight (out, in / groups, kh, kw) and bias (out,)."""
+    """The convolution of `node`'s geometry with the given weight (out, in / groups, kh, kw) and bias, one value a channel or one a neuron."""
     stride, dilation, padding = pair(node.stride), pair(node.dilation), conv_padding(node)
     groups = int(node.groups)
     kernel = (int(weight.shape[2]), int(weight.shape[3]))
+    shift = bias if bias.ndim > 1 else bias[:, None, None]
 
     def apply(x: Array) -> Array:
         windows = _windows(x, kernel, stride, padding, 0.0, dilation)
@@ -184,7 +188,7 @@ def conv2d(node: nir.Conv2d, weight: Array, bias: Array) -> Callable[[Array], Ar
         columns = columns.reshape(groups, n * height * width, -1)
         rows = weight.reshape(groups, len(weight) // groups, -1).transpose(0, 2, 1)
         out = np.matmul(columns, rows).reshape(groups, n, height, width, -1).transpose(1, 0, 4, 2, 3)
-        result: Array = out.reshape(n, len(weight), height, width) + bias[:, None, None]
+        result: Array = out.reshape(n, len(weight), height, width) + shift
         return result
 
     return apply

@@ -19,8 +19,8 @@ from snnport.convention import Coding, Convention
 from snnport.errors import InvalidGraph, InvalidInput
 from snnport.graph import Edge, Graph, back_edges, predecessors, shapes, topological_order
 from snnport.nodes import NEURON_NODES, WEIGHTED_NODES, Shape
+from snnport.reference.adaptive import cell_of
 from snnport.reference.ann import node_function
-from snnport.reference.cell import Cell
 from snnport.reference.coded import bias_into, coded_cell, coded_functions
 from snnport.reference.codes.base import Setup
 from snnport.reference.fixed import FixedCell, fixed_functions
@@ -59,8 +59,8 @@ def run_spiking(
     sizes = shapes(graph)
     inputs, n_samples, n_steps = _inputs(graph, raster, sizes)
     cells, functions = _parts(graph, convention, coding, sizes, n_samples)
-    delays = _delays(graph, convention, coding is not None)
-    order = _order(graph, delays)
+    delays = edge_delays(graph, convention, coding is not None)
+    order = step_order(graph, delays)
     dtype = "float64" if coding is not None or convention.dtype == "lava-fixed" else convention.dtype
     nothing = {name: np.zeros((n_samples, *size), dtype) for name, size in sizes.items()}
     starts = _starts(graph, functions, sizes, dtype, delays) if coding is None and convention.loop_start == "rest" else {}
@@ -135,7 +135,7 @@ def _parts(
     functions = {name: node_function(name, node, dtype=rule.dtype) for name, node in graph.nodes.items()}
     for name, node in graph.nodes.items():
         if isinstance(node, NEURON_NODES):
-            cells[name] = Cell.of(node, (n_samples, *sizes[name]), rule, name)
+            cells[name] = cell_of(node, (n_samples, *sizes[name]), rule, name)
         elif isinstance(node, nir.Delay):
             cells[name] = DelayLine.of(name, node, (n_samples, *sizes[name]), rule)
         elif isinstance(node, nir.Threshold):
@@ -143,7 +143,7 @@ def _parts(
     return cells, functions
 
 
-def _delays(graph: Graph, rule: Convention, coded: bool) -> dict[Edge, int]:
+def edge_delays(graph: Graph, rule: Convention, coded: bool) -> dict[Edge, int]:
     """Steps that a value takes along every edge."""
     back = back_edges(graph)
     loop = max(rule.recurrent_delay, 0 if rule.spike_delay or rule.synapse_delay else 1)
@@ -159,7 +159,7 @@ def _delays(graph: Graph, rule: Convention, coded: bool) -> dict[Edge, int]:
     return found
 
 
-def _order(graph: Graph, delays: Mapping[Edge, int]) -> list[str]:
+def step_order(graph: Graph, delays: Mapping[Edge, int]) -> list[str]:
     """All nodes, each after the sources that reach it in the same step. Raises InvalidGraph on a loop without delay."""
     place = {name: i for i, name in enumerate(topological_order(graph))}
     sources = {

@@ -111,6 +111,35 @@ def spike_bars(layers: Sequence[Layer]) -> Markup:
     return row_chart("Spikes per sample, by population", rows)
 
 
+def rate_bars(layers: Sequence[Layer]) -> Markup:
+    """Spikes a neuron and step of each population whose size is known, against the most active one."""
+    known = [(layer, layer.rate) for layer in layers if layer.rate is not None]
+    most = max((rate for _, rate in known), default=0.0) or 1.0
+    rows = [
+        Row(layer.name, percent(rate), (Bar(0, rate / most, "bar", f"{percent(rate)} a step"),) if rate else ())
+        for layer, rate in known
+    ]
+    return row_chart("Rate of each population: spikes a neuron and step", rows)
+
+
+def core_bars(result: TargetResult) -> Markup | None:
+    """Busy cycles of each core a sample, the busiest first; None where no core counted any."""
+    run = result.run
+    if run is None or not any(run.core_cycles):
+        return None
+    busy = sorted(((n, core) for core, n in enumerate(run.core_cycles) if n), key=lambda item: (-item[0], item[1]))
+    held: dict[int, list[str]] = {}
+    for p in result.placements:
+        held.setdefault(core_index(result, p.chip, p.core) or 0, []).append(p.population)
+    rows = []
+    for n, core in busy[:MOST_ROWS]:
+        names = ", ".join(dict.fromkeys(held.get(core, ())))
+        value = f"{number(n / max(run.samples, 1))} cycles"
+        rows.append(Row(f"core {core}" + (f": {names}" if names else ""), value, (Bar(0, n / busy[0][0], "bar", count(n)),)))
+    label = f"Busy cycles a sample of each core of {result.target}"
+    return row_chart(label + (f", the {MOST_ROWS} busiest of {len(busy)}" if len(busy) > MOST_ROWS else ""), rows)
+
+
 def step_strip(run: Run, sizes: Mapping[str, int]) -> Markup:
     """Populations down, steps across: the stronger the colour, the more spikes, against the population's own busiest step."""
     rows = {name: counts for name, counts in run.spikes_per_step.items() if counts}

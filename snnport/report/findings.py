@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Iterator
 
+from snnport.report.entrance import entrance_sentences
+from snnport.report.losses_words import cause_sentences
 from snnport.report.report import Report, Run, TargetResult
 from snnport.report.units import percent, plural, points, share
 from snnport.report.view import core_index, losses
@@ -24,6 +26,8 @@ def next_steps(report: Report) -> tuple[str, ...]:
     for result in report.targets:
         found.extend(_fit(result, file))
     found.extend(_accuracy(report, file))
+    found.extend(cause_sentences(report.losses) if report.losses is not None else ())
+    found.extend(entrance_sentences(report.entrance, report.data.n_samples) if report.entrance is not None else ())
     readouts = {node.name for node in report.graph.nodes if node.type in READOUTS}
     for result in report.targets:
         if result.run is not None:

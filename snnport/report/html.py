@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from snnport.report import charts, core_use, interactive, units, view
+from snnport.report import charts, core_use, event_rates, interactive, raster, units, view
 from snnport.report.graph_picture import graph_picture
 from snnport.report.report import Report, TargetResult
 
@@ -20,6 +20,27 @@ MOST_LISTED = 16
 
 def render(report: Report, interactive_charts: bool = True) -> str:
     """The page. Every picture is inline SVG; `interactive_charts` adds one chart a target that needs plotly.js (4.8 MB)."""
+    targets = [_target(result, report, interactive_charts) for result in report.targets]
+    plotted = any(t["figure"] or t["dots"] for t in targets)
+    page = (
+        templates()
+        .get_template("page.html.j2")
+        .render(
+            report=report,
+            view=view,
+            style=style_sheet(),
+            targets=targets,
+            waterfall=charts.waterfall(report.stages) if any(s.accuracy is not None for s in report.stages) else None,
+            network=graph_picture(report.graph) if report.graph.nodes else None,
+            plotly=interactive.library() if plotted else None,
+        )
+    )
+    # names from files may hold half characters, which no encoding can write
+    return page.encode("utf-8", "replace").decode()
+
+
+def templates() -> Environment:
+    """The templates of this folder, with the words of units.py as filters. Whatever they are given is escaped."""
     loader = Environment(
         autoescape=True, loader=FileSystemLoader(_HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -33,21 +54,12 @@ def render(report: Report, interactive_charts: bool = True) -> str:
         "plural": units.plural,
         "plain": _plain,
     }
-    # the style sheet is ours, so it may stand unescaped
-    style = Markup((_HERE / "page.css").read_text(encoding="utf-8"))
-    targets = [_target(result, report, interactive_charts) for result in report.targets]
-    plotted = any(t["figure"] for t in targets)
-    page = loader.get_template("page.html.j2").render(
-        report=report,
-        view=view,
-        style=style,
-        targets=targets,
-        waterfall=charts.waterfall(report.stages) if any(s.accuracy is not None for s in report.stages) else None,
-        network=graph_picture(report.graph) if report.graph.nodes else None,
-        plotly=interactive.library() if plotted else None,
-    )
-    # names from files may hold half characters, which no encoding can write
-    return page.encode("utf-8", "replace").decode()
+    return loader
+
+
+def style_sheet() -> Markup:
+    """page.css; it is ours, so it may stand unescaped."""
+    return Markup((_HERE / "page.css").read_text(encoding="utf-8"))
 
 
 def _target(result: TargetResult, report: Report, interactive_charts: bool) -> dict[str, Any]:
@@ -66,10 +78,21 @@ def _target(result: TargetResult, report: Report, interactive_charts: bool) -> d
         "uses": [core_use.use_map(result, chip) for chip in sorted({use.chip for use in result.core_use})],
         "fullest": core_use.fullest(result)[:MOST_LISTED],
         "traffic": core_use.traffic_sentence(run) if run else "",
+        "events": event_rates.sentences(run.events) if run else [],
         "cores": view.cores_of(result),
         "energies": [(e, charts.energy_ranges(e, run.samples)) for e in run.energy] if run else [],
         "layers": layers,
         "bars": charts.spike_bars(layers) if layers else None,
+        "rates": charts.rate_bars(layers) if any(layer.rate is not None for layer in layers) else None,
+        "cycles": charts.core_bars(result),
+        "dots": (
+            interactive.script_json(raster.raster_figure(result.raster)) if result.raster and interactive_charts else None
+        ),
+        "dots_words": raster.raster_sentence(result.raster) if result.raster else "",
+        "agreement": view.agreement_sentence(result),
+        "parting": (
+            raster.parting_picture(result.agreement.parting) if result.agreement and result.agreement.parting else None
+        ),
         "strip": charts.step_strip(run, sizes) if run and stepwise else None,
         "figure": (
             interactive.script_json(interactive.steps_figure(run, sizes)) if run and stepwise and interactive_charts else None

@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from snnport.report import view
+from snnport.report import event_rates, view
 from snnport.report.core_use import fullest, traffic_sentence
+from snnport.report.losses_words import LAYER_HEADS, curve_heads, curve_rows, curve_sentence, layer_rows
 from snnport.report.report import Check, Energy, Report, Run, TargetResult, Violation
 from snnport.report.units import count, number, percent, plural, points, printable, shape, si
 
@@ -20,7 +21,7 @@ _TAGS = str.maketrans({"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 def render(report: Report) -> str:
     """The report as GitHub-flavoured Markdown."""
     parts = [_head(report), _fit(report), _accuracy(report), _cost(report), _next(report), _network(report)]
-    parts += [_chips(report), _activity(report), _ledger(report), _card(report)]
+    parts += [_chips(report), _activity(report), _divergence(report), _ledger(report), _card(report)]
     return "\n\n".join("\n\n".join(part) for part in parts) + "\n"
 
 
@@ -48,10 +49,12 @@ def _head(report: Report) -> Iterator[str]:
 
 def _fit(report: Report) -> Iterator[str]:
     yield "## Does it fit?"
-    head = ("target", "verdict", "accuracy", "latency per sample", "energy per sample", "range", "by", "why not")
+    head = ("target", "verdict", "accuracy", "latency per sample", "energy per sample", "range", "by", "chips", "why not")
     lines = (view.summary(t) for t in report.targets)
-    rows = [(s.target, s.verdict, s.accuracy, s.latency, s.energy, s.energy_range, s.energy_basis, s.reason) for s in lines]
-    yield table(head, rows, (2, 3, 4, 5))
+    rows = [
+        (s.target, s.verdict, s.accuracy, s.latency, s.energy, s.energy_range, s.energy_basis, s.chips, s.reason) for s in lines
+    ]
+    yield table(head, rows, (2, 3, 4, 5, 7))
     for result in report.targets:
         if result.check.violations:
             yield f"### {text(result.target)}: {plural(len(result.check.violations), 'violation')}"
@@ -71,6 +74,12 @@ def _accuracy(report: Report) -> Iterator[str]:
             for s, change in view.losses(report.stages)
         ]
         yield table(("stage", "accuracy", "change", "agreement"), rows, (1, 2, 3))
+    if report.losses is not None and report.losses.layers:
+        yield table(LAYER_HEADS, layer_rows(report.losses), (1, 2, 3, 4, 5, 6))
+    if report.losses is not None and report.losses.curve is not None:
+        curve = report.losses.curve
+        yield table(curve_heads(curve), curve_rows(curve), (0, 1, 2, 3, 4))
+        yield text(curve_sentence(curve))
 
 
 def _cost(report: Report) -> Iterator[str]:
@@ -86,7 +95,7 @@ def _cost(report: Report) -> Iterator[str]:
             yield text(note)
         for energy in result.run.energy:
             yield from _energy(energy, result.run)
-        for line in view.baselines(result.run):
+        for line in (*view.baselines(result.run), *event_rates.sentences(result.run.events)):
             yield text(line)
 
 
@@ -162,6 +171,16 @@ def _activity(report: Report) -> Iterator[str]:
         counts = [(name, count(n)) for name, n in operations.items()]
         counts += [("in all", count(sum(operations.values()))), ("neuron updates", number(result.run.neuron_updates))]
         yield table(("projection", "synaptic operations"), counts, (1,))
+        if rates := event_rates.rate_rows(result.run.events):
+            yield table(event_rates.RATE_HEAD, rates, (2, 3, 4))
+
+
+def _divergence(report: Report) -> Iterator[str]:
+    yield "## Where does the program leave the reference?"
+    for result in report.targets:
+        sentence = view.agreement_sentence(result)
+        if sentence:
+            yield text(f"{result.target}: {sentence}")
 
 
 def _ledger(report: Report) -> Iterator[str]:
@@ -178,6 +197,8 @@ def _card(report: Report) -> Iterator[str]:
     rows = [("network", report.source.file), ("sha256", report.source.sha256)]
     for file in report.data.files:
         rows += [("data", file.file), ("sha256", file.sha256)]
+    rows += [(f"sha256 of {name}", sha) for name, sha in report.cost_models.items()]
+    rows += [(f"seed of {name}", str(seed)) for name, seed in report.seeds.items()]
     rows += [("samples", count(report.data.n_samples)), ("input scaling", report.data.scaling)]
     rows += [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in report.options.items()]
     rows += [("passes", ", ".join(report.passes)), ("created", report.created), *report.versions.items()]

@@ -13,6 +13,10 @@ from typing import Any
 
 from snnport.errors import InvalidInput
 from snnport.ledger import Settled
+from snnport.report.entrance import Entrance
+from snnport.report.event_rates import EventReport
+from snnport.report.evidence import Agreement, Invocation, Raster
+from snnport.report.losses import Losses
 from snnport.report.plain import read, write
 
 SCHEMA = 1
@@ -64,11 +68,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of the accuracy waterfall. agreement: share of samples with the source network's arg-max."""
+    """One step of the accuracy waterfall. agreement: share of samples with the source network's arg-max.
+
+    samples: how many of the first samples it ran on; None for all.
+    """
 
     name: str
     accuracy: float | None
     agreement: float | None
+    samples: int | None = None
 
 
 @dataclass(frozen=True)
@@ -224,6 +232,7 @@ class Run:
     core_cycles: tuple[int, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     traffic: Traffic | None = None
+    events: EventReport | None = None
 
 
 @dataclass(frozen=True)
@@ -250,6 +259,7 @@ class CoreUse:
 class TargetResult:
     """What one target made of the network. cores: cores of one chip, None if unknown. why_not: why it did not run.
 
+    raster: spikes of one sample. agreement: the program beside the reference executor.
     core_use, core_limits: by resource, where the target counts them core by core. mesh: tiles across, tiles up, cores of a
     tile, () where nobody said.
     """
@@ -265,6 +275,8 @@ class TargetResult:
     core_use: tuple[CoreUse, ...] = ()
     core_limits: Mapping[str, int] = field(default_factory=dict)
     mesh: tuple[int, ...] = ()
+    raster: Raster | None = None
+    agreement: Agreement | None = None
 
 
 @dataclass(frozen=True)
@@ -273,7 +285,9 @@ class Report:
 
     versions: name -> version (snnport, numpy, nir, python). created: UTC, ISO 8601. options: plain JSON data (code, levels,
     input_levels, bits, calibration, ...). passes: as spelled on the command line. logits_equal, logit_mismatches: None
-    where there was nothing to compare. next_steps: findings in sentences, each with the next command.
+    where there was nothing to compare. next_steps: findings in sentences, each with the next command. cost_models: sha256 of
+    every file of prices and of the numbers of every chip. seeds: of every random choice. losses: layer by layer, neurons that
+    do nothing, and what to try. entrance: how the input enters a converted network, and its price.
     """
 
     source: Source
@@ -289,6 +303,11 @@ class Report:
     logit_mismatches: int | None
     targets: tuple[TargetResult, ...]
     next_steps: tuple[str, ...] = ()
+    cost_models: Mapping[str, str] = field(default_factory=dict)
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    invocation: Invocation | None = None
+    losses: Losses | None = None
+    entrance: Entrance | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that from_json takes back."""
@@ -310,6 +329,6 @@ class Report:
         """The report in a JSON document. Raises InvalidInput if it is damaged."""
         try:
             data = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidInput(where, f"it is no JSON document: {error}", "Give the JSON report of snnport port") from None
         return cls.from_json(data, where)

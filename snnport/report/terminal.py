@@ -15,6 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from snnport.report import view
+from snnport.report.entrance import Entrance, entrance_words
+from snnport.report.event_rates import sentences as event_sentences
+from snnport.report.losses_words import losses_table, silent_neurons
 from snnport.report.plain import read
 from snnport.report.report import Check, Energy, Report, Run, Stage, TargetResult, Violation
 from snnport.report.units import count, number, percent, plural, points, printable, shape, si
@@ -42,7 +45,8 @@ def inspection(data: Mapping[str, Any]) -> RenderableType:
 
 def check_result(data: Mapping[str, Any]) -> RenderableType:
     """Whether a network fits. `data`: the document of `check --json`. Raises InvalidInput if it is malformed."""
-    return Group(*_done(data), _check(read(Check, data, "check")))
+    result = read(Check, data, "check")
+    return Group(*_done(data), *_fixes(data), _check(result))
 
 
 def run_result(data: Mapping[str, Any]) -> RenderableType:
@@ -64,7 +68,8 @@ def run_result(data: Mapping[str, Any]) -> RenderableType:
         _table(("population", "spikes", "per sample"), spikes, (1, 2)),
         _table(("projection", "synaptic operations"), operations, (1,)),
         *(_energy(energy, result) for energy in result.energy),
-        *(_text(line) for line in view.baselines(result)),
+        *(_text(line) for line in (*view.baselines(result), *event_sentences(result.events))),
+        *(_text(line, style=_PART) for line in silent_neurons(data)),
         *compared,
     )
 
@@ -82,19 +87,21 @@ def validation(data: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [_stages(stages), verdict]
     if data.get("first_divergence"):
         parts.append(_text(f"first divergence: {_divergence(data['first_divergence'])}", style=_BAD))
-    return Group(*parts)
+    return Group(*parts, *losses_table(data.get("losses")))
 
 
 def port_summary(report: Report, files: Sequence[object] = ()) -> RenderableType:
     """Every target in one table, the accuracy by stage, what to do next, and the `files` that were written."""
-    head = ("target", "verdict", "accuracy", "latency/sample", "energy/sample", "range", "why not")
-    table = _table(head, [], (2, 3, 4, 5))
+    head = ("target", "verdict", "accuracy", "latency", "energy", "range", "chips")
+    table = _table(head, [], (2, 3, 4, 5, 6))
     for result in report.targets:
         s = view.summary(result)
         style = {"good": _GOOD, "bad": _BAD, "part": _PART}[s.css]
-        cells = [s.target, s.verdict, s.accuracy, s.latency, s.energy, s.energy_range, s.reason]
+        cells = [s.target, s.verdict, s.accuracy, s.latency, s.energy, s.energy_range, s.chips]
         table.add_row(*(_text(cell, style=style if i == 1 else "") for i, cell in enumerate(cells)))
-    parts: list[RenderableType] = [table]
+    parts: list[RenderableType] = [table, _text("latency, energy and its range are those of one sample", style="dim")]
+    refused = [s for s in map(view.summary, report.targets) if s.reason]
+    parts += [_text(f"{s.target}: why not: {s.reason}", style=_PART if s.fits else _BAD) for s in refused]
     parts += [_text(line, style="dim") for line in _basis(report.targets)]
     if report.stages:
         parts += [_stages(report.stages), _text(view.exactness_sentence(report))]
@@ -111,9 +118,12 @@ def conversion(data: Mapping[str, Any]) -> RenderableType:
         rows.append((line["node"], line["kind"], ", ".join(line["final"]) or "dropped", told))
     parts: list[RenderableType] = [_text(f"passes: {', '.join(data['passes'])}")]
     parts.append(_text(f"code {data['code']}, calibrated on {data['calibration']}"))
+    if data.get("input"):
+        parts.append(_text(entrance_words(read(Entrance, data["input"], "input"))))
     parts.append(_table(("source node", "type", "now", "how"), rows))
     parts += [_text(line) for line in _findings(data["findings"])]
     parts += [_text(f"warning: {warning}", style=_PART) for warning in data["warnings"]]
+    parts += [_text(line, style=_PART) for line in silent_neurons(data)]
     parts.append(_text(f"wrote {data['output']}"))
     return Group(*parts)
 
@@ -145,18 +155,21 @@ def steps_done(data: Mapping[str, Any]) -> RenderableType:
 
 
 def exported(data: Mapping[str, Any]) -> RenderableType:
-    """What `export` wrote. `data`: its --json document; for a framework with the lines that load the file there."""
-    if "load" not in data:
-        return steps_done(data)
+    """What `export` wrote. `data`: its --json document, with the lines that load the file in the tool that it is for."""
+    lines = [_text(line) for line in data.get("load", ())]
     if "importer" not in data:
-        return Group(*_done(data), _text(f"wrote {data['output']}; lava-dl loads it by"), *map(_text, data["load"]))
+        if not lines:
+            return steps_done(data)
+        mark = "" if data.get("tested", True) else ", untested"
+        where = f" (also in {data['lines_file']})" if "lines_file" in data else ""
+        return Group(*_done(data), _text(f"wrote {data['output']}; it is loaded by{where}{mark}"), *lines)
     told = [_text(f"for {data['importer']}{'' if data['tested'] else ', untested: no round trip was run through it'}")]
     told += [_text(f"equal where {condition}") for condition in data["conditions"]]
     if data["compared"]:
         told.append(_text(f"the same spikes on the given {data['compared']['samples']} samples, by the reference", style=_GOOD))
     else:
         told.append(_text("equal in real numbers; --input compares the spikes, with the rounding of float32"))
-    return Group(*_done(data), *told, _text(f"wrote {data['output']}; it is loaded by"), *map(_text, data["load"]))
+    return Group(*_done(data), *told, _text(f"wrote {data['output']}; it is loaded by"), *lines)
 
 
 def comparison(data: Mapping[str, Any]) -> RenderableType:
@@ -168,6 +181,14 @@ def comparison(data: Mapping[str, Any]) -> RenderableType:
         return _text(f"first difference: {_divergence(data['first'])}", style=_BAD)
     rows = [(c["entry"], _plain(c["a"]), _plain(c["b"])) for c in data["changes"]]
     return Group(_table(("entry", "A", "B"), rows), _text(f"{plural(len(rows), 'entry', 'entries')} changed", style=_BAD))
+
+
+def replayed(data: Mapping[str, Any]) -> RenderableType:
+    """What a replay found. `data`: the document of `port --replay --json`."""
+    notes = [_text(f"note: {c['entry']} was {_plain(c['a'])}, is {_plain(c['b'])}", style=_PART) for c in data["notes"]]
+    if data["equal"]:
+        return Group(*notes, _text("every number is the recorded one", style=_GOOD))
+    return Group(*notes, comparison(data))
 
 
 def target_list(data: Mapping[str, Any]) -> RenderableType:
@@ -217,6 +238,21 @@ def _check(result: Check) -> RenderableType:
     return Group(*parts)
 
 
+def _fixes(data: Mapping[str, Any]) -> list[Text]:
+    """The rewritings that `check` did or offers, with their price and their proof."""
+    lines = []
+    for fix in data.get("fixes") or ():
+        head = f"{'fixed' if fix['applied'] else 'could fix'}: {fix['name']}: {fix['where']}: {_sentence(fix['cost'])}"
+        verdict = ""
+        if fix["applied"] and fix["exact"]:
+            verdict = f" {plural(fix['compared'], 'output spike')} compared, {fix['changed']} differ."
+        elif not fix["exact"]:
+            verdict = " Not exact" + (f", {fix['changed']} entries of the output differ." if fix["applied"] else ".")
+        style = _GOOD if fix["proven"] else _BAD if fix["proven"] is False else _PART
+        lines.append(_text(head + verdict, style=style))
+    return lines
+
+
 def _finding(found: Violation, style: str) -> Text:
     line = _text(f"{found.rule}:", style=style).append_text(
         _text(f" {found.where}: {_sentence(found.message)}", "not bold default")
@@ -226,7 +262,12 @@ def _finding(found: Violation, style: str) -> Text:
 
 def _stages(stages: Sequence[Stage]) -> Table:
     rows = [
-        (s.name, percent(s.accuracy), "" if change is None else points(change), percent(s.agreement))
+        (
+            s.name if s.samples is None else f"{s.name} ({plural(s.samples, 'sample')})",
+            percent(s.accuracy),
+            "" if change is None else points(change),
+            percent(s.agreement),
+        )
         for s, change in view.losses(tuple(stages))
     ]
     return _table(("stage", "accuracy", "change", "agreement"), rows, (1, 2, 3))
@@ -252,7 +293,7 @@ def _basis(targets: Iterable[TargetResult]) -> list[str]:
 def _divergence(first: Any) -> str:
     if not isinstance(first, Mapping):
         return str(first)
-    return ", ".join(f"{key} {value}" for key, value in first.items() if value is not None)
+    return ", ".join(f"{key} {_plain(value)}" for key, value in first.items() if value not in (None, "", []))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> Table:

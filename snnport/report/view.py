@@ -25,6 +25,7 @@ class Summary:
     energy_range: str
     energy_basis: str
     reason: str
+    chips: str = NONE
 
     @property
     def css(self) -> str:
@@ -58,7 +59,17 @@ def summary(result: TargetResult) -> Summary:
         energy_range=energy_range(energy, run) if run and energy else "",
         energy_basis=f"{energy.model} ({energy.provenance})" if energy else "",
         reason=reason(result),
+        chips=chips(result),
     )
+
+
+def chips(result: TargetResult) -> str:
+    """How many chips hold the network; n/a where it did not run."""
+    if result.run is None:
+        return NONE
+    if result.run.traffic is not None:
+        return count(max(result.run.traffic.chips, 1))
+    return count(max(1, len({p.chip for p in result.placements})))
 
 
 def verdict(result: TargetResult) -> str:
@@ -149,8 +160,9 @@ def losses(stages: tuple[Stage, ...]) -> tuple[tuple[Stage, float | None], ...]:
     result: list[tuple[Stage, float | None]] = []
     last: float | None = None
     for stage in stages:
-        result.append((stage, None if stage.accuracy is None or last is None else stage.accuracy - last))
-        last = last if stage.accuracy is None else stage.accuracy
+        whole = stage.accuracy if stage.samples is None else None
+        result.append((stage, None if whole is None or last is None else whole - last))
+        last = last if whole is None else whole
     return tuple(result)
 
 
@@ -252,3 +264,27 @@ def _even(even: BreakEven) -> str:
     if even.mid == 0:
         return f"It costs more even when silent{bare}."
     return f"They are even at {number(even.mid)} spikes a neuron and step{bare}."
+
+
+def agreement_sentence(result: TargetResult) -> str:
+    """Whether the program fires as the reference executor of its graph does, in words; empty where nothing ran."""
+    found = result.agreement
+    if found is None:
+        return ""
+    if found.why_not:
+        return f"The spikes were not compared with the reference executor: {found.why_not}"
+    over = f"{plural(found.samples, 'sample')} of {plural(found.steps, 'step')}"
+    if found.parting is None:
+        return f"No divergence: on {over} the program fires the same {plural(found.spikes, 'spike')} as the reference executor."
+    p = found.parting
+    cause = f" Cause: {p.cause}." if p.cause else ""
+    detail = f" {p.detail}" if p.detail else ""
+    return (
+        f"On {over} the program first leaves the reference executor in {p.population}, neuron {p.neuron}, at step {p.step} of "
+        f"sample {p.sample}: {p.quantity} is {number(p.actual)}, expected {number(p.expected)}.{cause}{detail}"
+    )
+
+
+def replay_command(report: Report) -> str:
+    """The line that computes a report again; empty where it does not say how it was made."""
+    return "" if report.invocation is None else "snnport port --replay report.json"

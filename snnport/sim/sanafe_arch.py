@@ -102,7 +102,7 @@ def load_architecture(path: Path) -> Architecture:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InvalidInput(where, "there is no such architecture file", "Give the path of a SANA-FE .yaml") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InvalidInput(where, f"it is no readable YAML file: {error}") from None
     if not isinstance(data, Mapping) or "architecture" not in data:
         raise InvalidInput(where, "it has no 'architecture' at the top", "Give a SANA-FE architecture file")

@@ -71,6 +71,37 @@ CoreUse: TypeAlias = tuple[Mapping[tuple[int, int], Mapping[str, int]], Mapping[
 Exporting: TypeAlias = Callable[[Program, Path, IntArray | None], tuple[Path, ...]]
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """A rewriting that would help a network onto a chip, at one place.
+
+    name: of the pass, as in registry.PASSES. exact: it changes no output spike. cost: what it costs, or why it cannot be done.
+    step: the pass itself; None where nothing can be done. asked: a broken rule asks for it; otherwise it is done only where
+    it is named.
+    """
+
+    name: str
+    where: str
+    exact: bool
+    cost: str
+    step: Pass | None
+    asked: bool = True
+
+
+Proposing: TypeAlias = Callable[[Graph, Chip], tuple[Proposal, ...]]
+
+
+@dataclass(frozen=True)
+class Fixes:
+    """What a target can rewrite. real: of a graph as it was read, in real numbers. codes: of one that is quantised.
+
+    Each function gives its proposals for a graph; an empty tuple where nothing is broken. Earlier ones are tried first.
+    """
+
+    real: tuple[Proposing, ...] = ()
+    codes: tuple[Proposing, ...] = ()
+
+
 Running: TypeAlias = Callable[[Program, Stimulus, Collection[str], Collection[str], Callable[[int, int], None] | None], Trace]
 """Program, stimulus, populations whose spikes and whose v to record, progress (samples done, samples) to a trace."""
 
@@ -131,7 +162,8 @@ class Target:
     load, into a folder; None where there are none. vendor: runs a program on the vendor's own simulator, with the populations,
     steps and integers of the engine's trace; None where there is none. calibrate: `preparing` that also takes unlabelled
     spikes and chooses the scale by them; None where there is nothing to choose. core_use: what every core of a placed program
-    uses of each resource, and what a core has; None where no resource is counted core by core.
+    uses of each resource, and what a core has; None where no resource is counted core by core. fixes: rewritings
+    that it offers.
     """
 
     name: str
@@ -145,6 +177,7 @@ class Target:
     vendor: Running | None = None
     calibrate: Callable[[Graph, Chip, npt.NDArray[Any]], tuple[Pass, ...]] | None = None
     core_use: Callable[[Program, Chip], CoreUse] | None = None
+    fixes: Fixes = Fixes()
     variant: Chip | None = None
 
     @cached_property

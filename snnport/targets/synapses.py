@@ -85,6 +85,9 @@ def bias_of(graph: Graph, paths: tuple[Path, ...], shapes: dict[str, Shape], tar
         bias = getattr(node, "bias", None)
         codes = None if bias is None else integers(bias, scale_of(node), tail[0])
         if codes is not None:
+            if codes.ndim > 1:
+                total += codes.reshape(-1)
+                continue
             channels = np.broadcast_to(codes, (shapes[tail[0]][0],))
             total += np.repeat(channels, size // len(channels))
     return total

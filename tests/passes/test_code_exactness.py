@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from coded_runs import coded_network, three_runs
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import NETWORKS, random_network
 
@@ -23,12 +23,7 @@ def test_random_networks_are_exact(code: str, seed: int, depth: int, levels: int
     rng = np.random.default_rng(seed)
     graph = random_network(rng, depth, max_pools=code != "delay")
     x = rng.uniform(-1 if seed % 3 == 0 else 0, 1, (6, *shapes(graph)[the_input(graph)]))
-    try:
-        conversion = coded_network(graph, code, x, levels=levels, input_levels=input_levels)
-    except PassFailed as error:
-        # A layer that is nearly silent has a threshold below its weights' codes: refused for every code.
-        assume("Use more bits or fewer levels" not in str(error))
-        raise
+    conversion = coded_network(graph, code, x, levels=levels, input_levels=input_levels)
     found = three_runs(conversion.graph, x, fits=False)
     assert found.exact, (found.unequal, code)
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import nir
 import numpy as np
 import pytest
 from networks import avg_pool, conv, dense, max_pool, norm
 
-from snnport.errors import PassFailed
 from snnport.graph import Graph, build, chain, names_of
 from snnport.nodes import BatchNorm, ReLU, flatten_node, input_node, output_node
 from snnport.passes.base import Context, run_passes
@@ -79,10 +80,40 @@ def test_into_every_grouped_convolution_that_follows() -> None:
     assert set(equal(build(nodes, edges), (4, 5, 5)).nodes) == {"input", "a", "b", "output"}
 
 
-def test_a_shift_before_padding_is_refused() -> None:
+def test_a_shift_before_padding_differs_at_the_border() -> None:
     nodes = {"input": input_node((2, 4, 4)), "n": norm(RNG, 2), "c": conv(RNG, (2, 4, 4), 3), "output": output_node()}
-    with pytest.raises(PassFailed, match=r"fold-batchnorm: n: its shift .* zero padding of 'c'"):
-        fold(chain(nodes))
+    folded: Any = equal(chain(nodes), (2, 4, 4)).nodes["c"]
+    assert folded.bias.shape == (3, 4, 4)
+    assert (folded.bias[:, 1:3, 1:3] == folded.bias[:, 1:2, 1:2]).all()
+    assert (folded.bias[:, 0] != folded.bias[:, 1]).any()
+
+
+def test_a_further_norm_scales_biases_of_every_position() -> None:
+    nodes = {
+        "input": input_node((2, 4, 4)),
+        "n": norm(RNG, 2),
+        "c": conv(RNG, (2, 4, 4), 3),
+        "n2": norm(RNG, 3),
+        "c2": conv(RNG, (3, 4, 4), 2, pad=0),
+        "output": output_node(),
+    }
+    assert set(equal(chain(nodes), (2, 4, 4)).nodes) == {"input", "c", "c2", "output"}
+
+
+def test_a_norm_with_one_value_a_position() -> None:
+    scale, shift = RNG.normal(size=(2, 4, 4)), RNG.normal(size=(2, 4, 4))
+    dense_behind = {"f": flatten_node((2, 4, 4)), "d": dense(RNG, 32, 5), "output": output_node()}
+    nodes = {"input": input_node((2, 4, 4)), "n": BatchNorm(scale, shift), **dense_behind}
+    assert set(equal(chain(nodes), (2, 4, 4)).nodes) == {"input", "f", "d", "output"}
+    nodes = {"input": input_node((2, 4, 4)), "n": BatchNorm(np.ones(2), shift), "c": conv(RNG, (2, 4, 4), 3)}
+    assert set(equal(chain({**nodes, "output": output_node()}), (2, 4, 4)).nodes) == {"input", "c", "output"}
+    nodes = {"input": input_node((2, 4, 4)), "n": BatchNorm(scale, shift), "c": conv(RNG, (2, 4, 4), 3)}
+    after = equal(chain({**nodes, "output": output_node()}), (2, 4, 4))
+    assert isinstance(after.nodes["n"], nir.Scale)
+    assert isinstance(after.nodes["n.shift"], nir.Conv2d)
+    nodes = {"input": input_node((2, 4, 4)), "r": ReLU(), "n": BatchNorm(scale, 0 * shift), "r2": ReLU()}
+    after = equal(chain({**nodes, "output": output_node()}), (2, 4, 4))
+    assert isinstance(after.nodes["n"], nir.Scale)
 
 
 def test_a_scale_without_shift_passes_padding() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import nir
 import numpy as np
 import pytest
@@ -56,11 +58,27 @@ def test_average_pooling_behind_a_convolution() -> None:
     assert kinds(merged((2, 8, 8), a=conv(RNG, (2, 8, 8), 3), p=avg_pool())) == ["Input", "Conv2d", "Output"]
 
 
-def test_a_pointwise_layer_in_front_of_a_padding_one_only_without_bias() -> None:
+def test_a_pointwise_layer_in_front_of_a_padding_one_keeps_its_bias_out_of_the_padding() -> None:
     first = nir.Conv2d((5, 5), RNG.normal(size=(3, 2, 1, 1)), (1, 1), (0, 0), (1, 1), 1, np.zeros(3))
     assert kinds(merged((2, 5, 5), a=first, b=conv(RNG, (3, 5, 5), 2))) == ["Input", "Conv2d", "Output"]
-    with pytest.raises(PassFailed, match=r"merge-linear: a -> b: .* no single convolution"):
-        merged((2, 5, 5), a=conv(RNG, (2, 5, 5), 3, k=1, pad=0), b=conv(RNG, (3, 5, 5), 2))
+    result: Any = merged((2, 5, 5), a=conv(RNG, (2, 5, 5), 3, k=1, pad=0), b=conv(RNG, (3, 5, 5), 2))
+    assert result.nodes["b"].bias.shape == (2, 5, 5)
+
+
+def test_two_convolutions_that_pad_are_not_one() -> None:
+    with pytest.raises(PassFailed, match=r"merge-linear: a -> b: .* no single convolution .* Run pair-signed first"):
+        merged((2, 5, 5), a=conv(RNG, (2, 5, 5), 3), b=conv(RNG, (3, 5, 5), 2))
+
+
+def test_a_factor_a_channel_keeps_groups() -> None:
+    factors = nir.Scale(np.broadcast_to(RNG.normal(size=(4, 1, 1)), (4, 5, 5)).copy())
+    depthwise = nir.Conv2d((5, 5), RNG.normal(size=(4, 1, 1, 1)), (1, 1), (0, 0), (1, 1), 4, RNG.normal(size=4))
+    grouped = conv(RNG, (4, 5, 5), 4, groups=2)
+    for chain_ in ({"a": factors, "b": grouped}, {"a": grouped, "b": factors}, {"a": grouped, "b": depthwise}):
+        result: Any = merged((4, 5, 5), **chain_)
+        assert result.nodes["b"].groups == 2
+    result = merged((4, 5, 5), a=depthwise, b=grouped)
+    assert result.nodes["b"].bias.shape == (4, 5, 5)
 
 
 def test_convolution_flatten_dense_becomes_dense() -> None:
@@ -70,7 +88,7 @@ def test_convolution_flatten_dense_becomes_dense() -> None:
 
 def test_what_would_be_too_large_is_refused_with_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merge_linear, "MAX_DENSE", 100)
-    with pytest.raises(PassFailed, match="they have 160 weights"):
+    with pytest.raises(PassFailed, match="no dense layer of 100 weights at most"):
         merged((2, 4, 4), a=conv(RNG, (2, 4, 4), 3), f=flatten_node((3, 4, 4)), d=dense(RNG, 48, 5))
 
 

@@ -74,6 +74,8 @@ def test_numbers_that_make_no_sense_are_refused() -> None:
         run(network([[0.5]]), planes=3)
     with pytest.raises(PassFailed, match="theta = 131072"):
         run(network([[0.5]]), theta=1 << 17)
+    with pytest.raises(PassFailed, match=r"readout = 256: 1\.\.255 is needed"):
+        run(network([[0.5]]), readout=256)
 
 
 @settings(max_examples=50, deadline=None)

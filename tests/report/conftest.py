@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from snnport.ledger import Entry, Settled
+from snnport.report.evidence import Agreement, Dots, Invocation, Parting, Raster
 from snnport.report.report import (
     Check,
     Data,
@@ -126,7 +127,18 @@ def _loihi() -> TargetResult:
     warnings = (Violation("recording", "logits", "potentials are read out through probes, which slow the run", "Read spikes"),)
     check = Check("loihi", True, usage, (), warnings)
     notes = ("Hops are counted, not simulated.",)
-    return TargetResult("loihi", check, True, "", _ran("loihi"), _placements(), 128, notes)
+    dots = tuple(
+        Dots(name, size, 1, tuple(range(i, 97, 7)), tuple(n % size for n in range(i, 97, 7)))
+        for i, (name, size) in enumerate(SIZES.items())
+    )
+    parting = Parting(
+        "spikes", "conv2", 1, 40, 17, 1.0, 0.0, "rounding", "v is off by -1 at step 39", 28,
+        tuple(float(t == 12) for t in range(25)), (0.0,) * 25, tuple(map(float, range(25))), tuple(t - 1.0 for t in range(25)),
+    )  # fmt: skip
+    return TargetResult(
+        "loihi", check, True, "", _ran("loihi"), _placements(), 128, notes,
+        raster=Raster(0, 97, dots), agreement=Agreement(4, 97, 120_401, parting),
+    )  # fmt: skip
 
 
 def _speck() -> TargetResult:
@@ -197,5 +209,8 @@ def report() -> Report:
         logits_equal=True,
         logit_mismatches=0,
         targets=(_loihi(), _speck(), _cpu()),
+        cost_models={"loihi.toml": "9e" * 32, "chip loihi": "8d" * 32},
+        seeds={"uniform calibration samples": 0},
+        invocation=Invocation("lenet.onnx", "images.idx.gz", ("loihi", "speck", "cpu"), "labels.idx.gz"),
         next_steps=("speck: it does not fit. Check again with: snnport check lenet.onnx --target speck",),
     )

@@ -88,15 +88,17 @@ def test_every_population_is_shown_and_none_runs(page: Page, text: str, report: 
         assert name in shown
     assert hostile not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
-    # three scripts are ours: the figure, the library, the start
-    assert len(page.scripts) == 3
+    # four scripts are ours: two figures, the library, the start
+    assert len(page.scripts) == 4
 
 
 def test_embedded_json_is_escaped_and_whole(page: Page, hostile: str) -> None:
-    figure = next(script for script in page.scripts if script.startswith('{"data"'))
-    assert "<" not in figure
-    names = [trace["name"] for trace in json.loads(figure)["data"]]
-    assert names[4] == hostile.replace("<", "&lt;").replace(">", "&gt;")
+    figures = [script for script in page.scripts if script.startswith('{"data"')]
+    assert len(figures) == 2
+    for figure in figures:
+        assert "<" not in figure
+        names = [trace["name"] for trace in json.loads(figure)["data"]]
+        assert names[4] == hostile.replace("<", "&lt;").replace(">", "&gt;")
 
 
 def test_each_picture_is_present_and_named(page: Page) -> None:
@@ -113,6 +115,10 @@ def test_each_picture_is_present_and_named(page: Page) -> None:
         "Spikes per sample, by population",
         "Spikes in each step on loihi",
         "Spikes over steps on loihi",
+        "Spike raster of one sample on loihi",
+        "Rate of each population",
+        "Busy cycles a sample of each core of loihi",
+        "Both traces of conv2[17] around step 40",
     ]
     assert [next(label for label in labels if label and label.startswith(w)) for w in wanted]
     assert len(labels) == len(wanted)
@@ -120,7 +126,7 @@ def test_each_picture_is_present_and_named(page: Page) -> None:
 
 def test_answers_come_in_the_order_of_the_questions(page: Page) -> None:
     ids = [a["id"] for a in page.all("section")]
-    assert ids == ["fit", "accuracy", "cost", "next", "network", "chips", "activity", "ledger", "card"]
+    assert ids == ["fit", "accuracy", "cost", "next", "network", "chips", "activity", "divergence", "ledger", "card"]
 
 
 def test_links_and_ids_meet(page: Page) -> None:
@@ -153,6 +159,10 @@ def test_figures_violations_and_provenance_are_told(page: Page) -> None:
         "identity at inference",
         "quantize-weights{bits=8}",
         "3f" * 32,
+        "9e" * 32,
+        "seed of uniform calibration samples",
+        "snnport port --replay report.json",
+        "in conv2, neuron 17, at step 40 of sample 1: spikes is 0, expected 1. Cause: rounding. v is off by -1 at step 39",
         "speck: it does not fit.",
         "potentials are read out through probes, which slow the run",
     ):

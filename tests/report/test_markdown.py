@@ -35,6 +35,7 @@ def test_sections_come_in_the_order_of_the_page(text: str) -> None:
         "The spiking network",
         "On the chips",
         "Spikes and operations",
+        "Where does the program leave the reference?",
         "What became of every source node",
         "Card",
     ]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import nir
 import numpy as np
 import pytest
-from spiking import PLAIN_IF, coded, conv, dense, fire, gate_mlp, leaky, plain, sum_pool, wired
+from spiking import PLAIN_IF, coded, conv, dense, fire, gate_mlp, plain, sum_pool, wired
 
 from snnport.chip import Chip, Number
 from snnport.convention import Window
@@ -31,12 +31,12 @@ def used(result: CheckResult, resource: str) -> list[tuple[str, int, int]]:
 
 def test_nodes_without_a_counterpart_are_all_listed() -> None:
     pool = nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
-    graph = plain((1, 4, 4), {"p": pool, "c": conv([[[[1]]]]), "l": leaky((1, 2, 2), 2.0, 5), "r": ReLU()})
+    graph = plain((1, 4, 4), {"p": pool, "c": conv([[[[1]]]]), "l": nir.Threshold(np.ones((1, 2, 2))), "r": ReLU()})
     result = CPU.check(graph)
     found = [v for v in result.violations if v.rule == "supported-nodes"]
     assert [(v.where, v.message) for v in found] == [
         ("p", "a AvgPool2d has no counterpart on cpu"),
-        ("l", "a LIF has no counterpart on cpu"),
+        ("l", "a Threshold has no counterpart on cpu"),
         ("r", "a ReLU has no counterpart on cpu"),
     ]
     assert "the pass sum-pool" in found[0].remedy
@@ -171,7 +171,7 @@ def test_lowering_lists_every_violation_at_once() -> None:
             "input": input_node((2,)),
             "w": dense([[300, 1]], bits=10),
             "n": fire((1,)),
-            "x": leaky((1,), 2.0, 5),
+            "x": nir.Threshold(np.ones(1)),
             "output": output_node(),
         },
         [("input", "w"), ("w", "n"), ("n", "x"), ("x", "output")],
@@ -180,7 +180,7 @@ def test_lowering_lists_every_violation_at_once() -> None:
     with pytest.raises(DoesNotFit) as caught:
         CPU.lower(graph)
     text = str(caught.value)
-    assert "cpu: x: a LIF has no counterpart on cpu." in text
+    assert "cpu: x: a Threshold has no counterpart on cpu." in text
     assert "cpu: w: its codes span 1..300, 8 bits hold -128..127. Quantise with --bits 8." in text
 
 

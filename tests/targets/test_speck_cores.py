@@ -2,13 +2,11 @@ from __future__ import annotations
 
 from itertools import permutations
 
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snnport.program import Conv
 from snnport.targets.base import resolve_target
-from snnport.targets.speck.cores import Needs, assign, bits_for, kernel_words, memories
+from snnport.targets.speck.cores import Contest, Needs, assign, bits_for, contests, kernel_words, memories
 
 CHIP = resolve_target("speck2f").chip
 
@@ -24,9 +22,8 @@ def test_the_nine_cores() -> None:
 
 def test_addresses_round_up_to_powers_of_two() -> None:
     assert [bits_for(n) for n in (1, 2, 3, 4, 5, 500, 512, 513)] == [0, 1, 2, 2, 3, 9, 9, 10]
-    conv = Conv(np.ones((32, 16, 3, 3), np.int64), (16, 64, 64), (1, 1), (1, 1, 1, 1))
-    assert kernel_words(conv) == 8192
-    assert kernel_words(Conv(np.ones((500, 128, 2, 2), np.int64), (128, 2, 2), (1, 1), (0,) * 4)) == 262_144
+    assert kernel_words((32, 16, 3, 3)) == 8192
+    assert kernel_words((500, 128, 2, 2)) == 262_144
 
 
 def test_a_layer_moves_aside_for_one_that_fits_nowhere_else() -> None:
@@ -60,3 +57,37 @@ def test_no_other_assignment_places_more_layers(needs: list[tuple[int, int]], si
         else len(found)
     )
     assert len(found) == best
+
+
+def test_the_three_chips_have_the_same_cores() -> None:
+    assert memories(resolve_target("speck2e").chip) == memories(CHIP) == memories(resolve_target("dynapcnn").chip)
+
+
+def test_layers_that_compete_are_named_with_the_cores_that_they_compete_for() -> None:
+    cores = (Needs(10, 10, 1), Needs(5, 5, 1), Needs(5, 5, 1))
+    layers = {"a": Needs(9, 1, 0), "small": Needs(1, 1, 0), "b": Needs(8, 1, 0), "c": Needs(99, 1, 0)}
+    placed = assign(layers, cores)
+    assert set(placed) == {"a", "small"}
+    assert contests(layers, cores, placed) == (Contest(("a", "b"), (0,)), Contest(("c",), ()))
+    assert contests({"a": Needs(9, 1, 0)}, cores, {"a": 0}) == ()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    needs=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=7),
+    sizes=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=5),
+)
+def test_a_contest_is_a_proof_that_no_assignment_exists(needs: list[tuple[int, int]], sizes: list[tuple[int, int]]) -> None:
+    """Hall: the layers of a contest fit its cores alone, and are more than they by those left out."""
+    layers = {str(i): Needs(a, b, 0) for i, (a, b) in enumerate(needs)}
+    cores = tuple(Needs(a, b, 0) for a, b in sizes)
+    placed = assign(layers, cores)
+    found = contests(layers, cores, placed)
+    left = {name for name in layers if name not in placed}
+    assert left == {name for contest in found for name in contest.layers} - set(placed)
+    for contest in found:
+        able = {i for i, core in enumerate(cores) for name in contest.layers if layers[name].fit(core)}
+        assert able == set(contest.cores)
+        assert len(contest.layers) - len(contest.cores) == len(left & set(contest.layers)) > 0
+    seen = [core for contest in found for core in contest.cores]
+    assert len(seen) == len(set(seen))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 import numpy as np
 from onnx import helper
 
 from snnport.errors import InvalidGraph, UnsupportedNode
 from snnport.importers.onnx_node import Op
+from snnport.importers.onnx_ops.remedies import REMEDIES
 from snnport.importers.onnx_tensor import MAX_ELEMENTS, Array, read_tensor
 from snnport.importers.onnx_view import Const, View
 from snnport.importers.onnx_walk import Value, Walk
@@ -39,7 +41,8 @@ def shape(op: Op, walk: Walk) -> Const:
 def only_constants(op: Op, walk: Walk) -> Value:
     """Operators that are known on constants only: `fold` computes them, and here one of their inputs is data."""
     data = [name for i, name in enumerate(op.inputs) if op.has(i) and isinstance(walk.value(op, i), View)]
-    raise UnsupportedNode(op.label, f"its input '{data[0]}' depends on the data", "Remove it")
+    remedy = REMEDIES.get(op.kind, "Remove it")
+    raise UnsupportedNode(op.label, f"its input '{data[0]}' depends on the data", remedy)
 
 
 def fold(op: Op, constants: Sequence[Const]) -> Const:
@@ -111,17 +114,77 @@ def _arithmetic(function: Callable[[Array, Array], Array]) -> Callable[[Op, Sequ
     return apply
 
 
+def _many(function: Callable[[Array, Array], Array]) -> Callable[[Op, Sequence[Array]], Array]:
+    def apply(op: Op, arrays: Sequence[Array]) -> Array:
+        _limited(op, math.prod(np.broadcast_shapes(*(a.shape for a in arrays))))
+        return reduce(function, arrays)
+
+    return apply
+
+
+def _where(op: Op, arrays: Sequence[Array]) -> Array:
+    _limited(op, math.prod(np.broadcast_shapes(*(a.shape for a in arrays))))
+    return np.where(*arrays)
+
+
+def _range(op: Op, arrays: Sequence[Array]) -> Array:
+    start, limit, delta = (float(a.reshape(-1)[0]) for a in arrays)
+    if delta == 0:
+        raise InvalidGraph(op.label, "its step is 0")
+    _limited(op, max(0, math.ceil((limit - start) / delta)))
+    return np.arange(start, limit, delta).astype(arrays[0].dtype)
+
+
+def _reduce_prod(op: Op, arrays: Sequence[Array]) -> Array:
+    axes = op.numbers("axes") if len(arrays) < 2 else tuple(int(a) for a in arrays[1].reshape(-1))
+    return np.asarray(np.prod(arrays[0], axis=axes or None, keepdims=bool(op.number("keepdims", 1))))
+
+
+def _dequantize(op: Op, arrays: Sequence[Array]) -> Array:
+    """(x - zero point) * scale, one for all or one along `axis` (DequantizeLinear opset 10, 13)."""
+    codes, scale = arrays[0], arrays[1]
+    zero = arrays[2] if len(arrays) > 2 else np.zeros_like(scale, codes.dtype)
+    if scale.ndim > 1 or scale.shape != zero.shape:
+        raise UnsupportedNode(op.label, f"its scale has shape {scale.shape}, one along an axis at most is read")
+    shape = [1] * codes.ndim
+    if scale.size > 1:
+        shape[op.number("axis", 1)] = -1
+    real = (codes.astype(np.float64) - zero.astype(np.float64).reshape(shape)) * scale.astype(np.float64).reshape(shape)
+    return real.astype(scale.dtype)
+
+
 FOLDS: dict[str, Callable[[Op, Sequence[Array]], Array]] = {
     "Add": _arithmetic(np.add),
     "Sub": _arithmetic(np.subtract),
     "Mul": _arithmetic(np.multiply),
+    "Pow": _arithmetic(np.power),
+    "Mod": _arithmetic(np.mod),
+    "Equal": _arithmetic(np.equal),
+    "Greater": _arithmetic(np.greater),
+    "Less": _arithmetic(np.less),
+    "And": _arithmetic(np.logical_and),
+    "Or": _arithmetic(np.logical_or),
+    "Max": _many(np.maximum),
+    "Min": _many(np.minimum),
     "Div": _divide,
     "Neg": lambda op, arrays: -arrays[0],
+    "Not": lambda op, arrays: np.logical_not(arrays[0]),
+    "Floor": lambda op, arrays: np.asarray(np.floor(arrays[0])),
+    "Ceil": lambda op, arrays: np.asarray(np.ceil(arrays[0])),
+    "Exp": lambda op, arrays: np.asarray(np.exp(arrays[0])),
     "Sqrt": lambda op, arrays: np.asarray(np.sqrt(arrays[0])),
     "Reciprocal": lambda op, arrays: np.asarray(1 / arrays[0]),
+    "Where": _where,
+    "Range": _range,
+    "ReduceProd": _reduce_prod,
+    "Size": lambda op, arrays: np.array(arrays[0].size, np.int64),
     "Cast": _cast,
     "Concat": _concat,
     "Gather": _gather,
     "Slice": _slice,
     "ConstantOfShape": _constant_of_shape,
+    "DequantizeLinear": _dequantize,
 }
+ON_DATA = ("Add", "Sub", "Mul", "Max", "Min", "Div", "Neg", "Cast", "Concat", "Gather", "Slice")
+"""Those of FOLDS that are known on data too."""
+ONLY_CONSTANTS = tuple(kind for kind in FOLDS if kind not in ON_DATA)

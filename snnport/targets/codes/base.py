@@ -20,11 +20,13 @@ class Cell:
     """What a target's neuron does beside what the graph says.
 
     many: it fires as often as its threshold fits, in every network; otherwise only where the convention says so.
-    v_range: where its potential saturates.
+    v_range: where its potential saturates. bias_at_start: in the rate code the biases of all periods are there at the start,
+    for chips without a clock that could bring them.
     """
 
     many: bool = False
     v_range: tuple[int, int] | None = None
+    bias_at_start: bool = False
 
 
 @dataclass(frozen=True, eq=False)

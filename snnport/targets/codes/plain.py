@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import nir
@@ -33,8 +34,16 @@ def rate_neurons(plan: Plan, name: str, cell: Cell) -> Driven | None:
     steps = range(period - 1, coding.n_steps - 1, period)
     if not steps:
         return driven
+    if cell.bias_at_start:
+        population = driven.population
+        start = compact(population.neuron["v_init"] + len(steps) * plan.bias[name])
+        return replace(driven, population=replace(population, neuron=_with(population.neuron, v_init=start)))
     source, pulses = generator(f"{name}.bias", name, [(step, plan.bias[name]) for step in steps])
     return Driven(driven.population, before=(source,), projections=(pulses,))
+
+
+def _with(neuron: Neuron, **params: IntArray) -> Neuron:
+    return Neuron(neuron.family, {**neuron.params, **params})
 
 
 def readout(plan: Plan, name: str) -> Neuron:
@@ -69,8 +78,10 @@ def free(plan: Plan, name: str, cell: Cell) -> Neuron | None:
     if not subtracts:
         params["v_reset"] = compact(np.zeros_like(back) if convention.reset == "zero" else back)
     low, high = cell.v_range if cell.v_range is not None else (None, None)
-    if convention.v_min is not None:
-        floor = round_half_even(convention.v_min * theta) + offset
+    own = node.metadata.get("v_min")
+    bound = None if name in convention.unbounded else convention.v_min
+    if own is not None or bound is not None:
+        floor = (np.full_like(theta, own) if bound is None or own is not None else round_half_even(bound * theta)) + offset
         params["v_min"] = compact(floor if low is None else np.maximum(floor, low))
     elif low is not None:
         params["v_min"] = np.asarray(low)

@@ -6,12 +6,15 @@ import nir
 import numpy as np
 
 from snnport.chip import Chip
+from snnport.convention import convention_of
 from snnport.fixed import signed_bits
-from snnport.graph import Graph
+from snnport.graph import Graph, names_of
 from snnport.program import Conv, Dense, Program, Projection, Sparse
 from snnport.targets import rules
 from snnport.targets.base import Findings, Usage, finding
+from snnport.targets.cpu.leaky import LEAKY, SYNAPTIC
 from snnport.targets.graded_rules import sum_widths
+from snnport.targets.intervals import LIF_UNIT, V_TOP, analyse
 from snnport.targets.placement import Demand, Load, on_chip
 from snnport.targets.synapses import conv_output
 
@@ -23,6 +26,7 @@ NODES = (
     nir.Output,
     nir.IF,
     nir.I,
+    *LEAKY,
     nir.Affine,
     nir.Linear,
     nir.Conv1d,
@@ -35,7 +39,7 @@ NODES = (
 
 
 def supported_nodes(graph: Graph, chip: Chip) -> Findings:
-    """The core has integrate-and-fire neurons and integrators, weights of every kind, sum pooling and delays."""
+    """The core has integrate-and-fire and leaky neurons, integrators, weights of every kind, sum pooling and delays."""
     return rules.unsupported(graph, chip, NODES)
 
 
@@ -49,15 +53,55 @@ def integer_weights(graph: Graph, chip: Chip) -> Findings:
     return rules.non_integers(graph, chip)
 
 
+def synaptic_neurons(graph: Graph, chip: Chip) -> Findings:
+    """A neuron with a synaptic current resets to 0."""
+    rule, found = convention_of(graph.metadata), []
+    for name in names_of(graph, *SYNAPTIC):
+        node = graph.nodes[name]
+        back = float(np.max(np.abs(getattr(node, "v_reset", 0.0)))) if rule.reset == "value" else 0.0
+        if hasattr(node, "v_threshold") and (back or rule.reset in ("subtract", "none")):
+            what = f"a {type(node).__name__} resets by '{rule.reset}' (v_reset {back:g}); the core's resets to 0"
+            found.append(finding(name, what, "Train it with a reset to 0"))
+    return Findings(violations=tuple(found))
+
+
+def synaptic_currents(program: Program, chip: Chip) -> Findings:
+    """Synaptic currents stay within their 24 bits, whatever spikes: what decays by d stays below 1 / d times what arrives.
+
+    A warning where that cannot be promised: it takes spikes of all sources at once for many steps, and the run counts wraps.
+    """
+    usage, warnings = [], []
+    for name, bounds in analyse(program).items():
+        neuron = program.population(name).neuron
+        worst = max(-bounds.step[0], bounds.step[1])
+        if neuron.family != "cuba" or not worst:
+            continue
+        kept = int(neuron["du"].min()) + 1
+        most = None if kept <= 0 else worst * LIF_UNIT * 4096 // kept
+        if most is not None and most <= V_TOP:
+            usage.append(Usage("current", name, most, V_TOP, "1/64 code"))
+            continue
+        what = "never decays" if most is None else f"reaches {most} if every excitatory source fires in every step"
+        remedy = "A run counts how often it wraps (u_wraps); use fewer bits or a smaller fan-in if it does"
+        warnings.append(finding(name, f"its current {what}; 24 bits hold {V_TOP}", remedy))
+    return Findings(tuple(usage), (), tuple(warnings))
+
+
 def weight_bits(program: Program, chip: Chip) -> Findings:
     """A weight is one word of 8 bits."""
     return rules.weight_widths(program, chip, WEIGHT_BITS)
 
 
 def state_range(program: Program, chip: Chip) -> Findings:
-    """No potential leaves the state register, whatever the input: interval analysis over one sample."""
+    """No potential leaves the state register, whatever the input: interval analysis over one sample.
+
+    Leaky neurons saturate (at 24 bits behind a synaptic current), which the run counts.
+    """
     found, sums = rules.state_widths(program, chip, int(chip["state_bits"])), sum_widths(program, int(chip["state_bits"]))
-    return Findings((*found.usage, *sums.usage), (*found.violations, *sums.violations), found.warnings)
+    clipped = {p.name for p in program.populations if p.neuron.family == "cuba"}
+    usage = tuple(use for use in found.usage if use.where not in clipped)
+    violations = tuple(fault for fault in found.violations if fault.where not in clipped)
+    return Findings((*usage, *sums.usage), (*violations, *sums.violations), found.warnings)
 
 
 def neurons(program: Program, chip: Chip) -> Findings:
@@ -121,5 +165,5 @@ def _positions(conv: Conv) -> int:
     return height * width
 
 
-GRAPH_RULES = (supported_nodes, path_form, integer_weights)
-PROGRAM_RULES = (weight_bits, state_range, neurons, weight_memory, cores)
+GRAPH_RULES = (supported_nodes, path_form, integer_weights, synaptic_neurons)
+PROGRAM_RULES = (weight_bits, state_range, synaptic_currents, neurons, weight_memory, cores)

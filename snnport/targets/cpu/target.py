@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+
+import nir
 
 from snnport.chip import Chip
 from snnport.convention import coding_of
 from snnport.fixed import signed_range
-from snnport.graph import Graph
+from snnport.graph import Graph, names_of
+from snnport.nodes import AdaptiveLIF
+from snnport.passes.alif_to_nir import NirToAlif
+from snnport.passes.base import Context, Pass, run_passes
+from snnport.passes.quantize_shifts import QuantizeShifts
 from snnport.program import Program, placed
 from snnport.targets.base import Target
+from snnport.targets.cpu.leaky import FRACTION, LEAKY, leaky_neurons, shifted, unit_of
 from snnport.targets.cpu.rules import GRAPH_RULES, PROGRAM_RULES, WEIGHT_BITS, demand, limits
 from snnport.targets.graded import NUMBERS, graded_program
 from snnport.targets.lowering import Cell, assemble, neurons, plan
@@ -28,8 +36,31 @@ def lower(graph: Graph, chip: Chip) -> Program:
     what = plan(graph, forward_delay=0 if coding_of(graph.metadata) is None else 1)
     if what.coding is not None and what.coding.code in NUMBERS:
         return graded_program(what, "cpu", chip, MESSAGES, clips=True)
-    populations, controls = neurons(what, Cell(v_range=signed_range(int(chip["state_bits"]))))
-    return assemble(what, "cpu", chip, populations, controls, SEMANTICS)
+    cell = Cell(v_range=signed_range(int(chip["state_bits"])))
+    populations, controls = neurons(what, cell)
+    leaky, biases = leaky_neurons(what, cell)
+    if not leaky:
+        return assemble(what, "cpu", chip, populations, controls, SEMANTICS)
+    program = assemble(what, "cpu", chip, (*populations, *leaky), (*controls, *biases), SEMANTICS)
+    families = {p.name: p.neuron.family for p in program.populations}
+    held = tuple(shifted(projection, families, WEIGHT_BITS) for projection in program.projections)
+    scale = {p.name: what.scale[p.name] / unit_of(p.neuron) for p in program.populations if p.name in what.scale}
+    return replace(program, projections=held, meta={**program.meta, "scale": scale})
+
+
+def prepare(graph: Graph, chip: Chip) -> tuple[Pass, ...]:
+    """Codes for a spiking network in real numbers; of one with leaky neurons each projection may have a shift of its own.
+
+    An adaptive neuron in NIR's own nodes is taken together first.
+    """
+    first = (NirToAlif(),) if names_of(graph, nir.Threshold) else ()
+    whole = run_passes(graph, first, Context()) if first else graph
+    if names_of(whole, AdaptiveLIF) == names_of(graph, AdaptiveLIF):
+        first, whole = (), graph
+    found = quantising(whole, bits=WEIGHT_BITS, threshold_bits=int(chip["state_bits"]))
+    if found and names_of(whole, *LEAKY):
+        return (*first, QuantizeShifts(WEIGHT_BITS, int(chip["state_bits"]) - FRACTION))
+    return (*first, *found)
 
 
 def place(program: Program, chip: Chip) -> Program:
@@ -44,5 +75,5 @@ CPU = Target(
     PROGRAM_RULES,
     lower,
     place,
-    lambda graph, chip: quantising(graph, bits=WEIGHT_BITS, threshold_bits=int(chip["state_bits"])),
+    prepare,
 )

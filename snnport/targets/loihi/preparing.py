@@ -11,6 +11,7 @@ accumulator holds 16 bits, u may not wrap, and v saturates at 2^23.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -26,7 +27,7 @@ from snnport.passes.lava_scaling import LavaScaling
 from snnport.passes.quantize_planes import PLANE_BITS, QuantizePlanes
 from snnport.program import Program
 from snnport.targets.agreement import Answers
-from snnport.targets.intervals import LIF_UNIT, analyse
+from snnport.targets.intervals import LIF_UNIT, NEVER_FIRES, analyse
 from snnport.targets.loihi.ramp import fitting
 from snnport.targets.loihi.trained import lower_trained
 from snnport.targets.lowering import plan
@@ -34,6 +35,8 @@ from snnport.targets.prepare import quantising
 
 THETAS = tuple(k << j for j in range(5, 14) for k in range(4, 8))
 """Codes of a threshold that are tried: four an octave, 128 .. 57344."""
+READOUTS = (255, 127, 63, 31, 15, 7)
+"""Largest codes into a population that is only read, from the finest on."""
 Raster = npt.NDArray[Any]
 
 
@@ -45,6 +48,8 @@ def prepare(graph: Graph, chip: Chip) -> tuple[Pass, ...]:
     if convention_of(graph.metadata).dtype == "lava-fixed":
         return (LavaScaling(),)
     scaling = _scaling(graph, chip)
+    if scaling is not None and names_of(graph, nir.LI, nir.CubaLI):
+        scaling = _with_room(graph, chip, scaling)
     if scaling is None or not _in_planes(run_passes(graph, (scaling,), Context())):
         return () if scaling is None else (scaling,)
     low, high = 0, len(THETAS)
@@ -88,6 +93,17 @@ def _scaling(graph: Graph, chip: Chip) -> QuantizePlanes | None:
     return QuantizePlanes(PLANE_BITS, widths["threshold_bits"], widths["bias_bits"], theta=0)
 
 
+def _with_room(graph: Graph, chip: Chip, scaling: QuantizePlanes) -> QuantizePlanes:
+    """`scaling` with the finest codes into readouts with which none of them can saturate; as it is where all are too fine."""
+    for readout in READOUTS:
+        candidate = replace(scaling, readout=readout)
+        program = _lowered(graph, chip, candidate)
+        fires = {p.name for p in program.populations if p.neuron.family == "cuba" and int(p.neuron["vth"].min()) < NEVER_FIRES}
+        if _bounded(program, chip, below=True, without=fires):
+            return candidate
+    return scaling
+
+
 def _in_planes(graph: Graph) -> bool:
     return any(int(node.metadata.get("bits", 0)) > PLANE_BITS + 1 for node in graph.nodes.values())
 
@@ -96,12 +112,15 @@ def _lowered(graph: Graph, chip: Chip, scaling: Pass) -> Program:
     return lower_trained(plan(run_passes(graph, (scaling,), Context()), forward_delay=1), chip, "")
 
 
-def _bounded(program: Program, chip: Chip, *, below: bool) -> bool:
-    """Whether no arrival, current or upper potential can leave its register, whatever spikes; below: nor a lower one."""
+def _bounded(program: Program, chip: Chip, *, below: bool, without: Collection[str] = ()) -> bool:
+    """Whether no arrival, current or upper potential can leave its register, whatever spikes; below: nor a lower one.
+
+    without: populations that are not asked.
+    """
     accumulator, state = (1 << (int(chip[key]) - 1) for key in ("accumulator_bits", "state_bits"))
     for name, bounds in analyse(program).items():
         neuron = program.population(name).neuron
-        if neuron.family != "cuba":
+        if neuron.family != "cuba" or name in without:
             continue
         worst, kept = max(-bounds.step[0], bounds.step[1]), int(neuron["du"].min()) + 1
         if worst >= accumulator or (worst and (kept <= 0 or worst * LIF_UNIT * 4096 // kept >= state)):

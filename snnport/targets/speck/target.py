@@ -1,91 +1,33 @@
-"""Speck2f: convolution cores of integrate-and-fire neurons, in the time-stepped order in which Sinabs models the chip.
-
-The chip itself is asynchronous: it handles one event at a time and a neuron sends one spike an event. The program is the
-vendor's own proxy of it: all events of a step are added up, a neuron sends floor(v / threshold) spikes, layers follow one
-another within the step, and potentials saturate at 16 bits.
-"""
+"""Targets dynapcnn, speck2e and speck2f: nine asynchronous convolution cores of integrate-and-fire neurons."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from snnport.chip import Chip
-from snnport.fixed import signed_range
-from snnport.graph import Graph
-from snnport.program import Conv, Dense, Neuron, Population, Program, Projection, Slice, placed
 from snnport.targets.base import Target
-from snnport.targets.lowering import MANY_SPIKES, Cell, assemble, neurons, plan
-from snnport.targets.prepare import quantising
-from snnport.targets.speck.cores import assign, memories, needs_of
+from snnport.targets.speck.choosing import calibrate, prepare
+from snnport.targets.speck.export import export
+from snnport.targets.speck.fixes import FIXES
+from snnport.targets.speck.lower import lower, place
 from snnport.targets.speck.program_rules import PROGRAM_RULES
 from snnport.targets.speck.rules import GRAPH_RULES
-from snnport.targets.synapses import map_shape, pool_output
-
-SEMANTICS = "time-stepped as Sinabs: layers follow one another within a step, floor(v / threshold) spikes a step"
 
 
-def lower(graph: Graph, chip: Chip) -> Program:
-    """A program of convolutions, dense layers among them, whose spikes arrive in the same step.
-
-    The chip is read by spikes, so a readout that would never fire becomes a neuron that does: its threshold is one above
-    the largest weight into it, so that no event owes two spikes, and its spikes are counted.
-    """
-    what = plan(graph, forward_delay=0, trim=False)
-    cell = Cell(many=True, v_range=signed_range(int(chip["state_bits"])))
-    populations, pulses = neurons(what, cell)
-    firing = tuple(_firing(p, what.into(p.name), cell) if p.neuron.family == "integrator" else p for p in populations)
-    program = assemble(what, "speck2f", chip, firing, pulses, SEMANTICS)
-    shapes = {p.name: p.shape for p in populations if p.neuron.family != "generator"}
-    projections = tuple(_as_convolution(p, shapes) for p in program.projections)
-    return replace(program, projections=projections, meta={**program.meta, "readout": "count"})
-
-
-def place(program: Program, chip: Chip) -> Program:
-    """One layer a core, by matching; layers for which no core is left get numbers beyond the last core."""
-    cores, needs = memories(chip), needs_of(program)
-    core_of = assign(needs, cores)
-    spare = len(cores)
-    slices = []
-    for name in needs:
-        if name not in core_of:
-            core_of[name], spare = spare, spare + 1
-        slices.append(Slice(name, core_of[name], 0, program.population(name).size))
-    return placed(program, tuple(slices))
+def _target(name: str, file: str) -> Target:
+    return Target(
+        name,
+        Path(__file__).with_name(file),
+        GRAPH_RULES,
+        PROGRAM_RULES,
+        lower,
+        place,
+        prepare,
+        export=export,
+        calibrate=calibrate,
+        fixes=FIXES,
+    )
 
 
-def _firing(population: Population, into: tuple[Projection, ...], cell: Cell) -> Population:
-    """An integrator as a neuron that fires."""
-    theta = 1 + max((int(p.synapse.codes.max(initial=0)) for p in into), default=0)
-    low, high = cell.v_range if cell.v_range is not None else (-MANY_SPIKES, MANY_SPIKES - 1)
-    fixed = {"v_threshold": theta, "reset": 0, "max_spikes": MANY_SPIKES, "v_min": low, "v_max": high}
-    params = {**population.neuron.params, **{key: np.asarray(value) for key, value in fixed.items()}}
-    return replace(population, neuron=Neuron("if", params))
-
-
-def _as_convolution(projection: Projection, shapes: dict[str, tuple[int, ...]]) -> Projection:
-    """A dense projection as the convolution whose kernel is the whole map."""
-    if not isinstance(projection.synapse, Dense) or projection.source not in shapes:
-        return projection
-    pool = projection.pool
-    source = pool_output(pool) if pool is not None else map_shape(shapes[projection.source])
-    codes = projection.synapse.codes
-    return replace(projection, synapse=Conv(codes.reshape(len(codes), *source), source, (1, 1), (0, 0, 0, 0)))
-
-
-SPECK2F = Target(
-    "speck2f",
-    Path(__file__).with_name("chip.toml"),
-    GRAPH_RULES,
-    PROGRAM_RULES,
-    lower,
-    place,
-    lambda graph, chip: quantising(
-        graph,
-        bits=int(chip["weight_bits"]),
-        threshold_bits=int(chip["state_bits"]),
-        bias_bits=int(chip["bias_bits"]),
-    ),
-)
+DYNAPCNN = _target("dynapcnn", "chip_dynapcnn.toml")
+SPECK2E = _target("speck2e", "chip_speck2e.toml")
+SPECK2F = _target("speck2f", "chip.toml")

@@ -1,0 +1,242 @@
+"""Quantisation-aware fine-tuning: the quantised ANN learns to answer as its float self, on samples without labels.
+
+The loss is the divergence of the answers (G. Hinton et al., arXiv 1503.02531) and the squared error of the rectifiers behind
+every add (A. Romero et al., ICLR 2015), or of all of them where nothing adds. What is drawn depends on the seed, the epoch and
+the batch alone, so that a run that was stopped and goes on ends with the same weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from snnport.encoders import CountEncoder
+from snnport.errors import InvalidInput
+from snnport.events import write_bytes
+from snnport.graph import Graph, names_of, predecessors
+from snnport.nodes import ReLU
+from snnport.passes.base import fingerprint
+from snnport.training.augment import KINDS, Augmentation
+from snnport.training.batches import ArrayBatches, Batch
+from snnport.training.checkpoint import seed_all
+from snnport.training.loop import Plan, Report, fit
+from snnport.training.optimisers import Adam
+from snnport.training.qcfs_net import CountingNetwork, FloatNetwork
+from snnport.training.schedules import Cosine
+from snnport.training.spelled import parse, spelling
+
+Array = npt.NDArray[np.float64]
+CHUNK = 200
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Train weights, biases and steps.
+
+    epochs: times through the samples. rate, step_rate: of Adam for weights and biases, and for the logarithms of the steps;
+    both fall along a cosine. batch: samples a batch. blocks: weight of the squared error of the rectifiers. temperature: of
+    the answers that are compared. augment: of flip, shift and cutmix, with + between, "none", or "auto": all for colour
+    images, shift for others. held_out: share of the samples that chooses the epoch to keep. patience: epochs without a
+    better one until it stops, 0 to go on. seed: of all that is drawn.
+    """
+
+    epochs: int = 10
+    rate: float = 7e-4
+    step_rate: float = 5e-3
+    batch: int = 50
+    blocks: float = 1.0
+    temperature: float = 2.0
+    augment: str = "auto"
+    held_out: float = 0.05
+    patience: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 1 or not 0 < self.held_out < 1:
+            what = f"epochs {self.epochs}, batch {self.batch}, held_out {self.held_out} cannot be used"
+            raise InvalidInput("--finetune", what, "epochs and batch are at least 1, held_out lies between 0 and 1")
+        for kind in self.augment.split("+"):
+            if kind not in (*KINDS, "none", "auto"):
+                raise InvalidInput("--finetune", f"there is no augmentation '{kind}'", f"Known: auto, none, {', '.join(KINDS)}")
+
+
+@dataclass(frozen=True)
+class Thresholds(Weights):
+    """Train biases and steps alone: the weights, and so the synapses' codes, stay those of the source network."""
+
+    epochs: int = 2
+    rate: float = 1e-3
+    step_rate: float = 1e-2
+
+
+RECIPES: Mapping[str, type[Weights]] = MappingProxyType({"weights": Weights, "thresholds": Thresholds})
+
+
+def parse_recipe(text: str) -> Weights:
+    """The recipe that `text` spells: a number of epochs, `weights{...}` or `thresholds{...}`."""
+    if text.strip().isdigit():
+        return Weights(int(text))
+    found: Weights = parse("--finetune", RECIPES, text)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """What fine-tuning gave. graph: for quantize-weights. log: one entry an epoch: loss, and on the samples held out loss,
+    agreement with the float network, and accuracy where there are labels. best: the epoch that was kept, from 1.
+    """
+
+    graph: Graph
+    log: tuple[Mapping[str, float], ...]
+    best: int
+    spelling: str
+    seconds: float
+
+
+def fine_tune(
+    folded: Graph,
+    quantised: Graph,
+    samples: Array,
+    recipe: Weights,
+    bits: int,
+    *,
+    labels: npt.NDArray[np.int64] | None = None,
+    checkpoint: Path | None = None,
+    progress: Report | None = None,
+) -> Tuned:
+    """Train `quantised` (behind quantize-activations) to answer as `folded` does. samples: (n, *input shape), scaled.
+
+    checkpoint: a folder that keeps the state of the run; one that it holds is taken up. Raises InvalidInput where there are too
+    few samples or the checkpoint is of another run.
+    """
+    encoder = CountEncoder.from_json(json.loads(quantised.metadata["snnport"])["encoder"])
+    kept = max(1, round(recipe.held_out * len(samples)))
+    if len(samples) - kept < recipe.batch:
+        what = f"{len(samples)} samples leave {len(samples) - kept} to learn from, a batch has {recipe.batch}"
+        raise InvalidInput("--train-data", what, "Give more samples or a smaller batch")
+    spelled = spelling(RECIPES, recipe)
+    if checkpoint is not None:
+        _claim(checkpoint, spelled, bits, samples, (folded, quantised))
+    seed_all(recipe.seed)
+    student, teacher = CountingNetwork(quantised, bits), FloatNetwork(folded)
+    weights, biases, steps = student.groups()
+    learning = biases if isinstance(recipe, Thresholds) else [*weights, *biases]
+    for parameter in weights:
+        parameter.requires_grad_(parameter is not None and not isinstance(recipe, Thresholds))
+    groups = [{"params": learning, "lr": recipe.rate}, {"params": steps, "lr": recipe.step_rate}]
+    x = samples.astype(np.float32)
+    batches = ArrayBatches((x[kept:],), recipe.batch, recipe.seed, change=Augmentation.of(recipe.augment, x))
+    lesson = Lesson(teacher, encoder, recipe, matched_rectifiers(folded))
+    exam = _Exam(lesson, x[:kept], None if labels is None else labels[:kept])
+    watched = Plan(recipe.epochs, watch="held_out_loss", maximise=False, patience=recipe.patience, keep_best=True)
+    done = fit(
+        student,
+        Adam(recipe.rate).make(groups),
+        batches,
+        lesson,
+        watched,
+        schedule=Cosine(warmup=min(0.05, 20 / max(1, recipe.epochs * len(batches)))),
+        validate=exam,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    return Tuned(student.trained(), tuple(done.log), done.best_epoch + 1, spelled, done.seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """The loss of a batch (x,): divergence of the answers, and the rectifiers that shall match."""
+
+    teacher: FloatNetwork
+    encoder: CountEncoder
+    recipe: Weights
+    matched: tuple[str, ...]
+
+    def __call__(self, student: nn.Module, batch: Batch) -> Tensor:
+        """The mean loss."""
+        wanted = self.teacher(self.floats(batch[0]))
+        _, logits, real = student(self.counts(batch[0], getattr(student, "dtype", torch.float32)))
+        loss = divergence(logits, wanted[""].to(logits.dtype), self.recipe.temperature)
+        if self.recipe.blocks and self.matched:
+            parts = [((real[n] - wanted[n]) ** 2).mean() / (wanted[n] ** 2).mean().clamp_min(1e-12) for n in self.matched]
+            loss = loss + self.recipe.blocks * torch.stack(parts).sum()
+        return loss
+
+    def floats(self, x: Tensor) -> Tensor:
+        """The samples as the float network takes them: signed ones as x beside -x, rectified."""
+        return torch.cat([x, -x], 1).clamp_min(0) if self.encoder.doubles else x
+
+    def counts(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """The encoder's counts of x."""
+        both = torch.cat([x, -x], 1) if self.encoder.doubles else x
+        return torch.clamp(torch.floor(both.double() / self.encoder.step + 0.5), 0, self.encoder.levels).to(dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class _Exam:
+    """After each epoch, on samples that were held out."""
+
+    lesson: Lesson
+    x: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64] | None
+
+    def __call__(self, student: nn.Module) -> dict[str, float]:
+        """Loss of the answers, agreement with the float network, and accuracy where there are labels."""
+        loss, same, right = 0.0, 0, 0
+        for start in range(0, len(self.x), CHUNK):
+            x = torch.from_numpy(self.x[start : start + CHUNK])
+            wanted = self.lesson.teacher(self.lesson.floats(x))[""]
+            integers, logits, _ = student(self.lesson.counts(x, getattr(student, "dtype", torch.float32)))
+            loss += float(divergence(logits, wanted.to(logits.dtype), self.lesson.recipe.temperature)) * len(x)
+            answer = integers.reshape(len(x), -1).argmax(1)
+            same += int((answer == wanted.reshape(len(x), -1).argmax(1)).sum())
+            if self.labels is not None:
+                right += int((answer.numpy() == self.labels[start : start + CHUNK]).sum())
+        found = {"held_out_loss": loss / len(self.x), "agreement": same / len(self.x)}
+        return found if self.labels is None else {**found, "accuracy": right / len(self.x)}
+
+
+def divergence(logits: Tensor, wanted: Tensor, temperature: float) -> Tensor:
+    """Kullback and Leibler's, of answers softened by the temperature, in the scale of the logits' gradient."""
+    ours, theirs = (functional.log_softmax(values.reshape(len(values), -1) / temperature, 1) for values in (logits, wanted))
+    return functional.kl_div(ours, theirs, log_target=True, reduction="batchmean") * temperature**2
+
+
+def matched_rectifiers(graph: Graph) -> tuple[str, ...]:
+    """The rectifiers behind an add, or all where nothing adds."""
+    every = names_of(graph, ReLU)
+    return tuple(name for name in every if len(predecessors(graph, name)) > 1) or every
+
+
+def _claim(folder: Path, spelled: str, bits: int, samples: Array, graphs: tuple[Graph, Graph]) -> None:
+    """Note in `folder` what is trained there. Raises InvalidInput if it is something else than before."""
+    data = hashlib.sha256(np.ascontiguousarray(samples, np.float32).tobytes()).hexdigest()
+    marks = {
+        "recipe": spelled,
+        "bits": str(bits),
+        "samples": f"{len(samples)} ({data[:12]})",
+        "network": " ".join(fingerprint(graph)[:12] for graph in graphs),
+    }
+    path = folder / "finetune.json"
+    if path.is_file():
+        try:
+            before = json.loads(path.read_text())
+        except ValueError:
+            raise InvalidInput(str(path), "it is damaged", "Delete the folder to begin anew") from None
+        for name, mark in marks.items():
+            if before.get(name) != mark:
+                what = f"it began with {name} {before.get(name)}, this run has {mark}"
+                raise InvalidInput(f"--checkpoint {folder}", what, "Resume with the same options, or give another folder")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, json.dumps(marks, indent=1).encode())

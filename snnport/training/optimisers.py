@@ -1,0 +1,71 @@
+"""Optimisers as frozen data: AdamW, Adam, and SGD with momentum, as torch computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import torch
+
+
+class OptimiserMaker(Protocol):
+    """make(parameters): the optimiser at work on them. parameters: tensors, or torch's parameter groups."""
+
+    def make(self, parameters: Iterable[Any]) -> torch.optim.Optimizer:
+        """A new optimiser."""
+        ...
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Kingma & Ba, ICLR 2015. lr: learning rate. weight_decay: added to the gradient, times the weight."""
+
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+    def make(self, parameters: Iterable[Any]) -> torch.optim.Optimizer:
+        """torch.optim.Adam."""
+        return torch.optim.Adam(
+            parameters, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps, weight_decay=self.weight_decay
+        )
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """Loshchilov & Hutter, ICLR 2019: as Adam, the decay apart from the gradient."""
+
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.01
+
+    def make(self, parameters: Iterable[Any]) -> torch.optim.Optimizer:
+        """torch.optim.AdamW."""
+        return torch.optim.AdamW(
+            parameters, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps, weight_decay=self.weight_decay
+        )
+
+
+@dataclass(frozen=True)
+class Sgd:
+    """Stochastic gradient descent with momentum, Nesterov's by choice."""
+
+    lr: float = 1e-2
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    nesterov: bool = False
+
+    def make(self, parameters: Iterable[Any]) -> torch.optim.Optimizer:
+        """torch.optim.SGD."""
+        return torch.optim.SGD(
+            parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=self.nesterov
+        )
+
+
+OPTIMISERS = MappingProxyType({"adam": Adam, "adamw": AdamW, "sgd": Sgd})
