@@ -42,7 +42,8 @@ COUNTING = "quantised activations"
 class ConvertOptions:
     """How to convert. Defaults: the smallest levels and bits that keep LeNet-5 on MNIST within 0.2 points of its float self.
 
-    code: a code of docs/codes.md. levels: activations are 0..levels, 0 for the code's own number. input_levels: 0 for as many.
+    code: a code of docs/codes.md. levels: activations are 0..levels, 0 for the code's own number. input_levels: 0 for the
+    fewest that leave the answers as they are (gate, ramp, ttfs), or as many as levels (the other codes).
     bits: of a weight. correction: of biases, "on", "off" or "auto". steps: of the rate code, 0 for its default; of every window
     of the delay code at least. thresholds: how steps are chosen: mse, max, or a percentile such as 99.9.
     """
@@ -138,15 +139,22 @@ def road(options: ConvertOptions) -> dict[str, tuple[Pass, ...]]:
     code = CODES[options.code]
     unbounded = () if code.clips else (Unclip(),)
     levels = options.levels or code.levels
-    input_levels = options.input_levels if options.input_levels and code.own_input_levels else levels
     if code.messages:
-        return _road_of_messages(options, levels, input_levels)
+        return _road_of_messages(options, levels, options.input_levels or levels)
     return {
         "folded": (*FOLDING, SplitSignedInput()),
-        "quantised activations": (_counting(options, levels, input_levels), *unbounded),
+        "quantised activations": (_counting(options, levels, _input_levels(options, levels)), *unbounded),
         "quantised weights": (QuantizeWeights(options.bits),),
         "spiking": (Spike(options.code, options.steps),),
     }
+
+
+def _input_levels(options: ConvertOptions, levels: int) -> int:
+    """0 lets the pass choose; where counts have no bound, every level more widens the windows of all layers, so it does not."""
+    code = CODES[options.code]
+    if not code.own_input_levels:
+        return levels
+    return options.input_levels or (0 if code.clips else levels)
 
 
 def _counting(options: ConvertOptions, levels: int, input_levels: int, kind: str = "consecutive") -> QuantizeActivations:

@@ -151,7 +151,8 @@ def with_stage(found: Validation, stage: StageResult | None) -> Validation:
 
 def classes_of(graph: Graph, samples: Samples) -> npt.NDArray[np.int64]:
     """What a graph before the program answers: the arg max of every sample, (n_samples,)."""
-    return _logits(graph, samples, integers=False).argmax(axis=1)
+    answers: npt.NDArray[np.int64] = _logits(graph, samples, integers=False).argmax(axis=1)
+    return answers
 
 
 def _logits(graph: Graph, samples: Samples, *, integers: bool) -> npt.NDArray[np.float64]:

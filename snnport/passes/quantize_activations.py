@@ -34,6 +34,7 @@ from snnport.graph import (
 from snnport.ledger import Entry
 from snnport.nodes import MaxPool2d, QuantReLU, ReLU
 from snnport.passes.base import Context, Pass
+from snnport.passes.input_levels import enough_input_levels
 from snnport.passes.steps import best_step, percentile_of, step_by
 from snnport.reference import node_function
 
@@ -50,6 +51,7 @@ class QuantizeActivations(Pass):
     does not, "auto" takes what agrees with the float network on more samples (then: with the smaller squared error).
     input_kind: of the encoder; "message" takes signed input as it is, where others need its channels twice.
     thresholds: the rule of the steps: "mse", "max", or a percentile such as "99.9" (steps.py).
+    input_levels: 0 for the fewest that leave the answers as they are (input_levels.py).
     """
 
     name: ClassVar[str] = "quantize-activations"
@@ -61,7 +63,7 @@ class QuantizeActivations(Pass):
 
     def requires(self, graph: Graph) -> None:
         """The options are possible."""
-        if self.levels < 1 or self.input_levels < 1:
+        if self.levels < 1 or self.input_levels < 0:
             raise PassFailed(self.spelling, "levels must be at least 1", "The default is 16")
         if self.correction not in ("on", "off", "auto"):
             raise PassFailed(self.spelling, f"there is no correction '{self.correction}'", "Known: on, off, auto")
@@ -73,7 +75,8 @@ class QuantizeActivations(Pass):
         twice = shapes(graph)[the_input(graph)][0] == 2 * x.shape[1]
         signed = bool(x.min(initial=0) < 0) if self.input_kind == "message" else twice
         values = np.abs(x) if signed else np.maximum(x, 0.0)
-        encoder = CountEncoder(self.input_kind, best_step(values, values, self.input_levels), self.input_levels, signed)
+        input_levels = self.input_levels or enough_input_levels(graph, x, self.levels, self.input_kind, signed)
+        encoder = CountEncoder(self.input_kind, best_step(values, values, input_levels), input_levels, signed)
         tried = [_Variant(correct) for correct in {"on": (True,), "off": (False,), "auto": (False, True)}[self.correction]]
         _quantise(graph, x, encoder, self, tried)
         best = max(tried, key=lambda variant: (variant.agreement, -variant.error))

@@ -175,7 +175,7 @@ def _windows(
 
 
 def conv2d(node: nir.Conv2d, weight: Array, bias: Array) -> Callable[[Array], Array]:
-    """The convolution of `node`'s geometry with the given weight (out, in / groups, kh, kw) and bias, one value a channel or one a neuron."""
+    """The convolution of `node`'s geometry with weight (out, in / groups, kh, kw) and bias, one a channel or one a neuron."""
     stride, dilation, padding = pair(node.stride), pair(node.dilation), conv_padding(node)
     groups = int(node.groups)
     kernel = (int(weight.shape[2]), int(weight.shape[3]))

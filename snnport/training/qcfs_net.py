@@ -119,7 +119,7 @@ class CountingNetwork(torch.nn.Module):
         for name in names_of(self._graph, *WEIGHTED_NODES):
             node: Any = copy(self._graph.nodes[name])
             weight = _numbers(self._masked(name))
-            setattr(node, "scale" if isinstance(node, nir.Scale) else "weight", weight)
+            setattr(node, "scale" if isinstance(self._graph.nodes[name], nir.Scale) else "weight", weight)
             if _key(name) in self._biases:
                 node.bias = _numbers(self._biases[_key(name)])
             changed[name] = node
@@ -170,7 +170,7 @@ class CountingNetwork(torch.nn.Module):
 
 
 def _number(value: Tensor | float) -> float:
-    return value if isinstance(value, float) else float(value.detach())
+    return float(value.detach()) if isinstance(value, Tensor) else value
 
 
 def _key(name: str) -> str:

@@ -23,7 +23,9 @@ from snnport.models.recipe import Recipe
 from snnport.nodes import AdaptiveLIF
 from snnport.registry import RECIPES
 
-TRAINED = [name for name in RECIPES.names() if name not in ("lsnn-pixels", "lsnn-large")]
+TRAINED = [
+    name for name in RECIPES.names() if name not in ("lsnn-pixels", "lsnn-large", "conv-lif-binary", "conv-lif-inverted")
+]
 SETTINGS = {"diehl-cook": ("--set", "samples=60")}
 
 
