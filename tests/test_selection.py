@@ -63,6 +63,6 @@ def test_the_core_is_tested_without_what_needs_an_optional_package(tmp_path: Pat
     status, said = pytest_says(tmp_path, ".", "--ignore=test_skip.py", "--ignore=test_whole.py", SNNPORT_CORE="1")
     assert status == 0
     assert "1 deselected, 1 xfailed" in said
-    assert "files that need norse, onnxruntime, torch, yaml are left out: SNNPORT_CORE=1" in said
+    assert "files that need dask, distributed, norse, onnxruntime, torch, yaml are left out: SNNPORT_CORE=1" in said
     status, said = pytest_says(tmp_path, "test_helped.py")
     assert "1 passed" in said

@@ -17,7 +17,7 @@ MANY = 0.1
 """A share of dead or saturated neurons from which on a population is worth a sentence."""
 CLIPPED = 0.05
 """The same for the share of counts at the clip."""
-LAYER_HEADS = ("population", "relative error", "correlation", "agreement up to here", "error of logits", "dead", "clipped")
+LAYER_HEADS = ("population", "relative error", "corr.", "agreement up to here", "error of logits", "dead", "clipped")
 """Heads of the columns of `layer_rows`."""
 WIDTH = 30
 """Columns of a bar."""

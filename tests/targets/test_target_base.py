@@ -142,7 +142,7 @@ def test_a_float_network_needs_the_quantising_pass() -> None:
         "cpu": "quantize-snn{bits=8,threshold_bits=32,bias_bits=0,scale=None}",
         "loihi1": "quantize-planes{bits=8,threshold_bits=17,bias_bits=13,scale=None,planes=2,theta=0,readout=255}",
         "loihi2": "quantize-planes{bits=8,threshold_bits=17,bias_bits=13,scale=None,planes=2,theta=0,readout=255}",
-        "speck2f": "quantize-snn{bits=8,threshold_bits=16,bias_bits=8,scale=None}",
+        "speck2f": "quantize-speck{bits=8,threshold_bits=16,bias_bits=8,scale=None,method=fitted,thresholds=}",
     }.items():
         assert [p.spelling for p in resolve_target(name).passes_for(graph)] == [spelling]
         assert resolve_target(name).passes_for(small()) == ()
