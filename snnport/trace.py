@@ -67,9 +67,7 @@ class Trace:
         for key, array in arrays.items():
             group, _, name = key.partition("/")
             if group in groups and name:
-                if array.ndim != 3:
-                    raise InvalidInput(f"{path}: {key}", f"its shape is {array.shape}, 3 axes are needed")
-                groups[group][name] = array
+                groups[group][name] = _recorded(array, f"{path}: {key}")
         if not groups["spikes"] and not groups["v"]:
             raise InvalidInput(str(path), "it holds no spikes/<population> and no v/<population>", "Give a trace")
         try:
@@ -95,6 +93,15 @@ class Trace:
         except (ValueError, RecursionError):
             raise InvalidInput(f"{path}: {META}", "it is no JSON text") from None
         return cls(spikes, v, meta if isinstance(meta, dict) else {})
+
+
+def _recorded(array: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
+    """`array` if it can be a recording: three axes of numbers."""
+    if array.ndim != 3:
+        raise InvalidInput(where, f"its shape is {array.shape}, 3 axes are needed")
+    if array.dtype.kind not in "biuf":
+        raise InvalidInput(where, f"its type is {array.dtype}, numbers are needed")
+    return array
 
 
 def first_divergence(expected: Trace, actual: Trace) -> Divergence | None:

@@ -67,6 +67,13 @@ def test_a_file_without_recordings(tmp_path: Path, arrays: dict[str, np.ndarray]
         Trace.load(tmp_path / "t.npz")
 
 
+def test_a_recording_that_holds_no_numbers(tmp_path: Path) -> None:
+    """A fuzzed file: raw bytes where spikes were."""
+    write_npz(tmp_path / "t.npz", {"spikes/a": np.zeros((1, 2, 3), "V1")})
+    with pytest.raises(InvalidInput, match=r"t\.npz: spikes/a: its type is \|V1, numbers are needed"):
+        Trace.load(tmp_path / "t.npz")
+
+
 @pytest.mark.parametrize("key", ["spikes/a", "v/a"])
 def test_a_recording_of_other_than_three_axes(tmp_path: Path, key: str) -> None:
     write_npz(tmp_path / "t.npz", {key: np.zeros((2, 3))})
