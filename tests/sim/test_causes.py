@@ -1,4 +1,4 @@
-"""Planted faults are named: in at least 95 of 100 cases of every kind (make study), 7 of 8 (make test); and nothing is guessed."""
+"""Planted faults are named: in at least 95 of 100 cases of a kind (make study), 7 of 8 (make test); and nothing is guessed."""
 
 from __future__ import annotations
 
