@@ -2,15 +2,17 @@
 
 A cause is named only if a run with that one change, and no other, gives every spike and potential that the other trace holds,
 in every sample that was looked at; where none does the cause is "unknown". Changes are tried for the whole program first, then
-for single populations; single lost events come last, because there are so many of them that one might fit by chance.
+for the populations of some families, then for single ones; single lost events come last, because there are so many of them that
+one might fit by chance.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -146,22 +148,32 @@ def find_cause_by(
 
 
 def changes(program: Program) -> Iterator[Change]:
-    """Every change of a rule that concerns `program`: of all its neurons, then of one population, then of delays."""
+    """Every change of a rule that concerns `program`: of all its neurons, then of some of them, then of delays."""
     families = {p.name: p.neuron.family for p in program.populations if p.neuron.family not in HOST_FAMILIES}
     every = list(_of_neurons())
     yield from (change for change in every if change.families & set(families.values()))
-    if len(families) > 1:
-        for change in every:
-            for name, family in families.items():
-                if family in change.families:
-                    rules = replace(change.rules, populations=frozenset({name}))
-                    yield replace(change, what=f"{change.what}, in '{name}'", rules=rules)
+    for change in every:
+        for names in _parts([name for name, family in families.items() if family in change.families], families):
+            where = ", ".join(f"'{name}'" for name in names)
+            yield replace(change, what=f"{change.what}, in {where}", rules=replace(change.rules, populations=frozenset(names)))
     for steps in DELAYS:
         how = f"{abs(steps)} step{'s' * (abs(steps) > 1)} {'later' if steps > 0 else 'earlier'}"
         yield Change("delay", f"delivers every spike {how}", Rules(delay=steps), frozenset())
         for q in program.projections if len(program.projections) > 1 else ():
             what = f"delivers the spikes of projection '{q.name}' {how}"
             yield Change("delay", what, Rules(delay=steps, projection=q.name), frozenset())
+
+
+def _parts(concerned: Sequence[str], families: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    """Populations that may share a rule: those of some families, as an executor's code is written, then each by itself."""
+    kinds = sorted({families[name] for name in concerned})
+    parts = [
+        tuple(name for name in concerned if families[name] in chosen)
+        for size in range(1, len(kinds))
+        for chosen in combinations(kinds, size)
+    ]
+    alone = [(name,) for name in concerned] if len(families) > 1 else []
+    yield from dict.fromkeys([*parts, *alone])
 
 
 def _of_neurons() -> Iterator[Change]:

@@ -1,4 +1,4 @@
-"""Planted faults are named: in at least 95 of 100 cases of a kind (make study), 7 of 8 (make test); and nothing is guessed."""
+"""Planted faults are named: in at least 95 of 100 cases of every kind; and nothing is named that was not found."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from snnport.sim.causes import CAUSES, UNKNOWN, changes, find_cause, find_cause_
 from snnport.trace import Trace
 
 STUDY = settings().max_examples > 1000
-COUNT, MISSES = (100, 5) if STUDY else (8, 1)
+COUNT = 100 if STUDY else 8
 PATIENT = 600.0
 
 
@@ -32,7 +32,7 @@ def test_planted_faults_are_named(cause: str) -> None:
         found = find_cause(case.program, case.raster, case.other, case.own, PATIENT)
         if found.cause != cause:
             wrong.append((found.cause, found.what, found.also))
-    assert len(wrong) <= MISSES, wrong
+    assert len(wrong) <= COUNT - ceil(0.95 * COUNT), wrong
 
 
 @pytest.mark.parametrize("cause", CAUSES if STUDY else ("rounding", "delay", "dropped event"))
