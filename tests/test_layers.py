@@ -38,7 +38,7 @@ LADDER = (
     {"program", "trace", "encoders", "datasets", "ledger"},
     {"convention", "chip", "nirdata"},
     {"graph", "quant", "events"},
-    {"fixed", "registry", "nodes"},
+    {"fixed", "registry", "nodes", "spelling"},
     {"errors"},
 )
 RUNG = {name: height for height, names in enumerate(LADDER) for name in names}

@@ -19,7 +19,7 @@ from snnport.graph import Graph
 
 @dataclass(frozen=True)
 class Fit:
-    """How a network is trained; parts with options are spelled `name{option=value}` (snnport/training/spelled.py).
+    """How a network is trained; parts with options are spelled `name{option=value}` (snnport/spelling.py).
 
     loss, regularisers, surrogate, schedule, optimiser: names of those tables; optimiser without its rate, which is `lr`.
     encoder: how a sample becomes steps: "none" for samples that have steps, else of snnport/training/encoding.py.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from snnport.errors import PassFailed
 from snnport.graph import Graph, shapes
 from snnport.ledger import Entry
+from snnport.spelling import spell
 
 
 @dataclass
@@ -56,8 +57,7 @@ class Pass(ABC):
     @property
     def spelling(self) -> str:
         """`name{option=value,...}`: all options, in the order of the fields."""
-        options = ",".join(f"{f.name}={_plain(getattr(self, f.name))}" for f in fields(self))
-        return f"{self.name}{{{options}}}" if options else self.name
+        return spell(self.name, self)
 
     def requires(self, graph: Graph) -> None:  # noqa: B027
         """Raise if `graph` is not what this pass can work on."""
@@ -100,9 +100,3 @@ def fingerprint(graph: Graph) -> str:
             digest.update(f"{key}:{type(value).__name__}".encode())
             digest.update(np.ascontiguousarray(value).tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
     return digest.hexdigest()
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return repr(value) if isinstance(value, float) else str(value)

@@ -16,6 +16,7 @@ from snnport.datasets.splits import Splits
 from snnport.errors import InvalidInput
 from snnport.graph import Graph
 from snnport.models.recipe import Fit
+from snnport.spelling import parse_among
 from snnport.training.batches import ArrayBatches, Batch
 from snnport.training.checkpoint import seed_all
 from snnport.training.loop import Loss, Plan, Progressed, Report, fit
@@ -25,7 +26,6 @@ from snnport.training.optimisers import OPTIMISERS
 from snnport.training.parallel import Group, group
 from snnport.training.quantised import Quantise, quantised_module
 from snnport.training.schedules import SCHEDULES
-from snnport.training.spelled import parse
 from snnport.training.surrogates import SURROGATES
 
 
@@ -106,7 +106,7 @@ def train_graph(
         batches,
         loss or objective,
         plan,
-        schedule=parse("schedule", SCHEDULES, how.schedule),
+        schedule=parse_among("schedule", SCHEDULES, how.schedule),
         validate=(lambda m: {"accuracy": accuracy(objective, m, part.test_x, part.test_y)}) if chosen else None,
         checkpoint=running.checkpoint,
         progress=progress,
@@ -119,7 +119,7 @@ def train_graph(
 
 def module_of(graph: Graph, how: Fit) -> SpikingModule:
     """The module that `how` asks for."""
-    surrogate = parse("surrogate", SURROGATES, how.surrogate)
+    surrogate = parse_among("surrogate", SURROGATES, how.surrogate)
     return as_module(
         graph,
         trainable=how.trainable,
@@ -133,7 +133,7 @@ def quantised_for(quantise: Quantise, every: int = 1) -> Callable[[Graph, Fit], 
     """What makes a module that trains for the integers of `quantise`, as `module_of` makes one for real numbers."""
 
     def make(graph: Graph, how: Fit) -> SpikingModule:
-        surrogate = parse("surrogate", SURROGATES, how.surrogate)
+        surrogate = parse_among("surrogate", SURROGATES, how.surrogate)
         return quantised_module(
             graph,
             quantise,
@@ -149,7 +149,7 @@ def quantised_for(quantise: Quantise, every: int = 1) -> Callable[[Graph, Fit], 
 
 def optimiser_of(how: Fit) -> Any:
     """The optimiser that `how` spells, with its rate and decay."""
-    made = parse("optimiser", OPTIMISERS, how.optimiser)
+    made = parse_among("optimiser", OPTIMISERS, how.optimiser)
     made = replace(made, lr=how.lr)
     return replace(made, weight_decay=how.weight_decay) if how.weight_decay else made
 

@@ -32,12 +32,12 @@ from snnport.errors import InvalidGraph
 from snnport.graph import Graph, back_edges, names_of, predecessors, successors, with_nodes
 from snnport.models.recipe import Recipe
 from snnport.nodes import AdaptiveLIF
+from snnport.spelling import parse_among
 from snnport.training.batches import ArrayBatches
 from snnport.training.checkpoint import seed_all
 from snnport.training.loop import Plan, fit
 from snnport.training.optimisers import Adam
 from snnport.training.schedules import SCHEDULES
-from snnport.training.spelled import parse
 from snnport.training.surrogates import SURROGATES, Surrogate
 
 FEEDBACK = ("symmetric", "random")
@@ -147,7 +147,7 @@ def learned(
     """A recipe of one recurrent population, trained by e-prop with its own settings: cross entropy on the mean membrane."""
     seed_all(seed)
     how = recipe.fit
-    net = EpropNet(recipe.build(recipe.network, seed), parse("surrogate", SURROGATES, how.surrogate))
+    net = EpropNet(recipe.build(recipe.network, seed), parse_among("surrogate", SURROGATES, how.surrogate))
     batches = ArrayBatches((splits.train_x, splits.train_y), how.batch_size, seed)
     at = fit(
         net,
@@ -155,7 +155,7 @@ def learned(
         batches,
         _loss,
         Plan(how.epochs, clip_norm=how.clip_grad),
-        schedule=parse("schedule", SCHEDULES, how.schedule),
+        schedule=parse_among("schedule", SCHEDULES, how.schedule),
         checkpoint=checkpoint,
         progress=None if progress is None else (lambda done, total, _: progress(done, total)),
     )

@@ -26,6 +26,7 @@ from snnport.events import write_bytes
 from snnport.graph import Graph, names_of, predecessors
 from snnport.nodes import ReLU
 from snnport.passes.base import fingerprint
+from snnport.spelling import parse_among, spell_among
 from snnport.training.augment import KINDS, Augmentation
 from snnport.training.batches import ArrayBatches, Batch
 from snnport.training.checkpoint import seed_all
@@ -33,7 +34,6 @@ from snnport.training.loop import Plan, Report, fit
 from snnport.training.optimisers import Adam
 from snnport.training.qcfs_net import CountingNetwork, FloatNetwork
 from snnport.training.schedules import Cosine
-from snnport.training.spelled import parse, spelling
 
 Array = npt.NDArray[np.float64]
 CHUNK = 200
@@ -86,7 +86,7 @@ def parse_recipe(text: str) -> Weights:
     """The recipe that `text` spells: a number of epochs, `weights{...}` or `thresholds{...}`."""
     if text.strip().isdigit():
         return Weights(int(text))
-    found: Weights = parse("--finetune", RECIPES, text)
+    found: Weights = parse_among("--finetune", RECIPES, text)
     return found
 
 
@@ -124,7 +124,7 @@ def fine_tune(
     if len(samples) - kept < recipe.batch:
         what = f"{len(samples)} samples leave {len(samples) - kept} to learn from, a batch has {recipe.batch}"
         raise InvalidInput("--train-data", what, "Give more samples or a smaller batch")
-    spelled = spelling(RECIPES, recipe)
+    spelled = spell_among(RECIPES, recipe)
     if checkpoint is not None:
         _claim(checkpoint, spelled, bits, samples, (folded, quantised))
     seed_all(recipe.seed)

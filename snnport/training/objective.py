@@ -16,13 +16,13 @@ from snnport.errors import InvalidInput
 from snnport.graph import Graph, names_of, predecessors
 from snnport.models.recipe import Fit
 from snnport.nodes import NEURON_NODES
+from snnport.spelling import parse_among
 from snnport.training.batches import Batch
 from snnport.training.decoders import DECODERS, Coded, Count, Decoder, FirstSpike, Membrane
 from snnport.training.encoding import ENCODERS, Encoder
 from snnport.training.losses import LOSSES, OutputLoss
 from snnport.training.module import Given, Held, Result, SpikingModule
 from snnport.training.regularisers import REGULARISERS, Regulariser
-from snnport.training.spelled import parse
 
 CHUNK = 256
 """Samples that are asked at once."""
@@ -65,13 +65,13 @@ class Objective:
     @classmethod
     def of(cls, fit: Fit, graph: Graph) -> Objective:
         """What `fit` spells. Raises UnknownName and InvalidInput for what it spells wrongly."""
-        loss: OutputLoss = parse("loss", LOSSES, fit.loss)
-        decoder: Decoder | None = parse("decoder", DECODERS, fit.decoder) if fit.decoder else _decoder_of(fit.loss, loss)
-        regularisers = tuple(parse("regulariser", REGULARISERS, text) for text in fit.regularisers)
+        loss: OutputLoss = parse_among("loss", LOSSES, fit.loss)
+        decoder: Decoder | None = parse_among("decoder", DECODERS, fit.decoder) if fit.decoder else _decoder_of(fit.loss, loss)
+        regularisers = tuple(parse_among("regulariser", REGULARISERS, text) for text in fit.regularisers)
         output = Output.of(graph)
         if loss.reads_v and output.fires and not isinstance(graph.nodes[output.node], NEURON_NODES):
             raise InvalidInput(f"loss {fit.loss}", "the output has no potential", "Read its counts: of=count")
-        return cls(parse("encoder", ENCODERS, fit.encoder), loss, decoder, regularisers, output, fit.tbptt)
+        return cls(parse_among("encoder", ENCODERS, fit.encoder), loss, decoder, regularisers, output, fit.tbptt)
 
     def __call__(self, module: nn.Module, batch: Batch) -> Tensor | Iterator[Tensor]:
         """The loss; one for every `tbptt` steps if gradients are cut."""

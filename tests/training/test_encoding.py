@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from snnport.errors import InvalidInput
+from snnport.spelling import parse_among
 from snnport.training.encoding import ENCODERS, Delta, Direct, Even, Latency, NoEncoder, Pixels, Population, Rate, Rows, unit
 from snnport.training.module import Given, Held
-from snnport.training.spelled import parse
 
 RNG = np.random.default_rng(0)
 X = torch.from_numpy(RNG.random((5, 7)).astype(np.float32))
@@ -95,6 +95,6 @@ def test_rows_and_pixels() -> None:
 
 
 def test_spelling() -> None:
-    assert parse("encoder", ENCODERS, "latency{steps=20,linear=true}") == Latency(20, linear=True)
+    assert parse_among("encoder", ENCODERS, "latency{steps=20,linear=true}") == Latency(20, linear=True)
     with pytest.raises(InvalidInput, match="lacks one of its options: steps"):
-        parse("encoder", ENCODERS, "direct")
+        parse_among("encoder", ENCODERS, "direct")

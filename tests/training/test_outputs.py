@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from snnport.errors import InvalidInput, UnknownName
+from snnport.spelling import parse_among
 from snnport.training.decoders import DECODERS, Coded, Count, FirstSpike, Membrane, PopulationVote, first_steps
 from snnport.training.label_codes import LABEL_CODES, nearest_label
 from snnport.training.losses import LOSSES, CodedCrossEntropy, CrossEntropy, SquaredError, Trajectory
 from snnport.training.reading import Reading
 from snnport.training.regularisers import REGULARISERS, Lower, RateL1, RateL2, Upper
-from snnport.training.spelled import parse
 from snnport.training.spike_times import FirstTime, SpikeTimeCrossEntropy, SpikeTimeError
 
 RNG = np.random.default_rng(0)
@@ -175,21 +175,21 @@ def test_regularisers() -> None:
 
 
 def test_spelling_of_parts() -> None:
-    assert parse("loss", LOSSES, "cross-entropy{of=count}") == CrossEntropy("count")
-    assert parse("loss", LOSSES, "mse{of=rate,on=0.8}") == SquaredError("rate", on=0.8)
-    assert parse("regulariser", REGULARISERS, "upper{weight=1,bound=0.1,per=population}") == Upper(1.0, 0.1, "population")
+    assert parse_among("loss", LOSSES, "cross-entropy{of=count}") == CrossEntropy("count")
+    assert parse_among("loss", LOSSES, "mse{of=rate,on=0.8}") == SquaredError("rate", on=0.8)
+    assert parse_among("regulariser", REGULARISERS, "upper{weight=1,bound=0.1,per=population}") == Upper(1.0, 0.1, "population")
     with pytest.raises(UnknownName, match="cross-entropy"):
-        parse("loss", LOSSES, "cross-entrpy")
+        parse_among("loss", LOSSES, "cross-entrpy")
     with pytest.raises(UnknownName, match="over"):
-        parse("loss", LOSSES, "cross-entropy{ovr=sum}")
+        parse_among("loss", LOSSES, "cross-entropy{ovr=sum}")
     with pytest.raises(InvalidInput, match="option 'of' has no value"):
-        parse("loss", LOSSES, "cross-entropy{of}")
+        parse_among("loss", LOSSES, "cross-entropy{of}")
     with pytest.raises(InvalidInput, match="'much' is no float"):
-        parse("regulariser", REGULARISERS, "rate-l1{weight=much}")
+        parse_among("regulariser", REGULARISERS, "rate-l1{weight=much}")
     with pytest.raises(InvalidInput, match="lacks one of its options: weight"):
-        parse("regulariser", REGULARISERS, "rate-l1")
+        parse_among("regulariser", REGULARISERS, "rate-l1")
     with pytest.raises(InvalidInput, match="not spelled"):
-        parse("loss", LOSSES, "mse(of=rate)")
+        parse_among("loss", LOSSES, "mse(of=rate)")
     for made in (SquaredError, lambda code: CodedCrossEntropy(code, 3)):
         with pytest.raises(UnknownName, match="gray"):
             made(code="grey")

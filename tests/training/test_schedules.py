@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from snnport.spelling import parse_among
 from snnport.training.optimisers import OPTIMISERS, Adam, AdamW, Sgd
 from snnport.training.schedules import SCHEDULES, Constant, Cosine, Exponential, Linear, OneCycle, Schedule, Steps
-from snnport.training.spelled import parse
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_factors(schedule: Schedule, wanted: dict[int, float]) -> None:
 
 @pytest.mark.parametrize("name", sorted(SCHEDULES))
 def test_every_factor_is_a_fraction(name: str) -> None:
-    schedule = parse("schedule", SCHEDULES, name)
+    schedule = parse_among("schedule", SCHEDULES, name)
     assert all(0 <= schedule.factor(step, 37) <= 1 for step in range(38))
     assert schedule.factor(0, 0) >= 0
 
@@ -40,4 +40,4 @@ def test_optimisers_are_those_of_torch() -> None:
     made = Sgd(lr=0.1, momentum=0.8).make(weight)
     assert isinstance(made, torch.optim.SGD)
     assert (made.defaults["lr"], made.defaults["momentum"]) == (0.1, 0.8)
-    assert parse("optimiser", OPTIMISERS, "sgd{momentum=0.5,nesterov=true}") == Sgd(momentum=0.5, nesterov=True)
+    assert parse_among("optimiser", OPTIMISERS, "sgd{momentum=0.5,nesterov=true}") == Sgd(momentum=0.5, nesterov=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from snnport.training.spelled import parse, spelling
+from snnport.spelling import parse_among, spell_among
 from snnport.training.stepping import Fires, FiresOften
 from snnport.training.surrogates import SURROGATES, SpikeOperator, Surrogate
 
@@ -57,4 +57,4 @@ def test_several_spikes_are_counted_and_followed_back() -> None:
 
 @pytest.mark.parametrize("text", ["arctan{alpha=3.0}", "triangular{height=0.3,width=1.0}", "straight-through"])
 def test_spelling(text: str) -> None:
-    assert spelling(SURROGATES, parse("surrogate", SURROGATES, text)) == text
+    assert spell_among(SURROGATES, parse_among("surrogate", SURROGATES, text)) == text

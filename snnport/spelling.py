@@ -1,4 +1,4 @@
-"""Parts of a training as text: `cross-entropy{of=membrane}` to the frozen dataclass it names, as passes are spelled."""
+"""Frozen dataclasses as text, `name{option=value,...}`, and back: passes, losses, encoders, whatever a user chooses by name."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ _SPELLING = re.compile(r"(?P<name>[a-z][a-z0-9-]*)(?:\{(?P<options>[^{}]*)\})?")
 _BOOLEANS = {"true": True, "false": False}
 
 
-def parse(kind: str, table: Mapping[str, type[Any]], text: str) -> Any:
-    """What `text` spells, of the classes in `table`. kind: the word for one of them in messages.
+def spell(name: str, part: Any) -> str:
+    """The text that stands for `part`: its name and all its options, in the order of the fields."""
+    options = ",".join(f"{f.name}={_plain(getattr(part, f.name))}" for f in fields(part))
+    return f"{name}{{{options}}}" if options else name
+
+
+def parse(kind: str, load: Callable[[str], Any], text: str) -> Any:
+    """What `text` spells. kind: the word for one of them in messages. load: the class of a name, or UnknownName.
 
     Raises UnknownName for a name or an option that is not known, InvalidInput where the spelling or a value is wrong.
     """
     match = _SPELLING.fullmatch(text.strip())
     if match is None:
         raise InvalidInput(f"{kind} '{text}'", "it is not spelled name{option=value,...}")
-    if match["name"] not in table:
-        raise UnknownName.among(kind, match["name"], list(table))
-    made = table[match["name"]]
+    made = load(match["name"])
     known = {f.name: str(f.type) for f in fields(made)}
     options: dict[str, Any] = {}
     for part in filter(None, (match["options"] or "").split(",")):
@@ -40,11 +44,20 @@ def parse(kind: str, table: Mapping[str, type[Any]], text: str) -> Any:
         raise InvalidInput(f"{kind} '{text}'", f"it lacks one of its options: {missing}") from None
 
 
-def spelling(table: Mapping[str, type[Any]], part: Any) -> str:
-    """The text that `parse` turns into `part`."""
-    name = next(name for name, made in table.items() if made is type(part))
-    options = ",".join(f"{f.name}={_plain(getattr(part, f.name))}" for f in fields(part))
-    return f"{name}{{{options}}}" if options else name
+def parse_among(kind: str, table: Mapping[str, type[Any]], text: str) -> Any:
+    """`parse` for the classes of `table`."""
+
+    def load(name: str) -> type[Any]:
+        if name not in table:
+            raise UnknownName.among(kind, name, list(table))
+        return table[name]
+
+    return parse(kind, load, text)
+
+
+def spell_among(table: Mapping[str, type[Any]], part: Any) -> str:
+    """The text that `parse_among` turns into `part`."""
+    return spell(next(name for name, made in table.items() if made is type(part)), part)
 
 
 def _plain(value: Any) -> str:
