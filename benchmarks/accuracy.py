@@ -7,7 +7,6 @@ of the defaults also runs the spiking program on all images and compares its log
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from snnport.datasets import Samples
-from snnport.encoders import CountEncoder
+from snnport.encoders import encoder_of
 from snnport.flow.convert import Conversion, ConvertOptions, convert_graph
 from snnport.flow.execute import validate_model
 from snnport.flow.model import Model, open_model
@@ -30,7 +29,7 @@ DEFAULTS = (16, 8)
 def accuracy(conversion: Conversion, samples: Samples) -> float:
     """Of the quantised network, on its integers."""
     graph = conversion.stages["quantised weights"]
-    encoder = CountEncoder.from_json(json.loads(graph.metadata["snnport"])["encoder"])
+    encoder = encoder_of(graph.metadata)
     correct = 0
     for start in range(0, samples.n_samples, 500):
         logits = forward(graph, encoder.counts(samples.batch(start, start + 500)), integers=True)

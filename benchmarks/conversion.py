@@ -1,13 +1,15 @@
 """Conversions beside the field: same networks, same data, the same number of steps.
 
 Usage: python benchmarks/conversion.py DATA [--samples 1000] [--cifar 1000] [--networks LeNet-5,mnist-8,ResNet-20]
-[--tuned FILE.nir,..] [--no-peers]. DATA holds mnist/, cifar10/ and ann/ (as the tests' SNNPORT_DATA). Peers run as PEP 723
-scripts under uv (UV names it). Writes benchmarks/CONVERSION.md and, beside it, every number as CONVERSION.json; numbers there
-of other networks are kept.
+[--finetune RECIPE] [--tuned NETWORK=FILE.nir,..] [--no-peers]. DATA holds mnist/, cifar10/ and ann/ (as the tests'
+SNNPORT_DATA). Peers run as PEP 723 scripts under uv (UV names it). --finetune: the MNIST networks, by `snnport convert`;
+--tuned: files that it wrote before, taken as they are. Writes benchmarks/CONVERSION.md and, beside it, every number as
+CONVERSION.json; numbers there of other networks are kept, and with --no-peers the peers' too.
 
 What T means. Peers: steps in which every layer works on the spikes of the same step, so that on a machine in which a spike
 takes a step they take T + depth - 1. snnport's gate code: a window of T steps a layer (T levels); its latency is the sum of the
-windows, its period (steps from one sample to the next) 2 T - 1, or 3 T - 1 with a skip over a block. All are in the table.
+windows, its period (steps from one sample to the next) 2 T - 1, or 3 T - 1 with a skip over a block. Graded: 1, a layer works
+in one step. All are in the table.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +30,7 @@ import numpy as np
 
 from snnport.convention import coding_of
 from snnport.datasets import Samples
-from snnport.encoders import CountEncoder
+from snnport.encoders import encoder_of
 from snnport.flow.convert import FOLDING, ConvertOptions, convert_graph
 from snnport.flow.model import ReadOptions, open_model
 from snnport.flow.prepare import InputOptions
@@ -36,12 +39,16 @@ from snnport.nodes import WEIGHTED_NODES, MaxPool2d, QuantReLU, ReLU, pair
 from snnport.passes.base import Context, run_passes
 from snnport.passes.codes.gate import least_period
 from snnport.passes.quantize_weights import weights_of
+from snnport.passes.spike import Spike
 from snnport.passes.unspike import quantised_ann
 from snnport.reference import forward, node_function, values_at
 
 HERE = Path(__file__).parent
 STEPS = (2, 4, 8, 16, 32, 64)
 CALIBRATION = 256
+TUNED = (2, 4, 8)
+"""Windows at which the MNIST networks are fine-tuned, on TRAINING training images without their labels."""
+TRAINING = 10_000
 PEERS = {
     "convert_spikingjelly.py": "max,99.9%,balanced",
     "convert_normalised.py": "99.9,99.9+half",
@@ -51,7 +58,7 @@ PEERS = {
 
 @dataclass(frozen=True)
 class Task:
-    """A network with its data. inputs: how files are read. input_levels: of the gate code; 0 for as many as T."""
+    """A network with its data. inputs: how files are read."""
 
     name: str
     model: Path
@@ -61,7 +68,6 @@ class Task:
     calibration: Path
     inputs: InputOptions
     calibration_inputs: InputOptions
-    input_levels: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ def tasks(data: Path) -> dict[str, Task]:
     found = (
         Task("LeNet-5", data / "ann" / "lenet5_torch_lenet.onnx", None, *test, lenet, lenet),
         Task("mnist-8", data / "ann" / "mnist_cntk_conv_opset8.onnx", None, *test, cntk, cntk),
-        Task("ResNet-20", resnet, "resnet20", x, y, train, test_scale, train_scale, 64),
+        Task("ResNet-20", resnet, "resnet20", x, y, train, test_scale, train_scale),
     )
     return {task.name: task for task in found}
 
@@ -145,7 +151,7 @@ def counted(quantised: Graph, x: np.ndarray, *, once: bool) -> tuple[np.ndarray,
 
     The counts are the spikes of the lossless codes, one for one (docs/codes.md has the proofs, tests hold the engine to them).
     """
-    encoder = CountEncoder.from_json(json.loads(quantised.metadata["snnport"])["encoder"])
+    encoder = encoder_of(quantised.metadata)
     masks = {name: _mask(name, quantised.nodes[name]) for name in names_of(quantised, *WEIGHTED_NODES)}
     rectifiers = names_of(quantised, QuantReLU)
     into = {name: predecessors(quantised, name)[0] for name in masks}
@@ -177,15 +183,17 @@ def _mask(name: str, node: Any) -> Any:
 
 
 def own_rows(task: Task, imported: Any, samples: Samples, calibration: np.ndarray, answers: np.ndarray) -> list[Row]:
-    """The gate code at each T, ttfs and graded."""
-    wanted = [("gate", T, T) for T in STEPS] + [("ttfs", T, T) for T in (4, 8, 16)] + [("graded", 0, 0)]
+    """The gate code at each T, at some also ttfs, which is the same quantised ANN in other spikes; and graded."""
     x, rows = samples.batch(0, samples.n_samples), []
-    for code, T, levels in wanted:
+    for code, T in (*(("gate", T) for T in STEPS), ("graded", 1)):
         start = time.process_time()
-        options = ConvertOptions(code=code, levels=levels, input_levels=task.input_levels if code != "graded" else 0)
+        options = ConvertOptions(code=code, levels=0 if code == "graded" else T)
         conversion = convert_graph(imported, calibration, "", options)
         seconds = time.process_time() - start
         rows.append(_row(task.name, f"snnport {code}", T, conversion.graph, x, samples.y, answers, seconds))
+        if code == "gate" and T in (4, 8, 16):
+            once = run_passes(conversion.stages["quantised weights"], (Spike("ttfs"),), Context(calibration))
+            rows.append(_row(task.name, "snnport ttfs", T, once, x, samples.y, answers, seconds))
     return rows
 
 
@@ -196,9 +204,22 @@ def _row(
     assert coding is not None
     found, spikes, operations = counted(quantised_ann(graph), x, once=coding.code in ("ttfs", "graded"))
     period = 1 if coding.code == "graded" else least_period(coding) + (1 if coding.code == "ttfs" else 0)
-    T = T or coding.n_steps
     accuracy, agreement = float((found == y).mean()), float((found == answers).mean())
     return Row(network, method, T, accuracy, agreement, spikes, operations, coding.n_steps, period, seconds, len(x))
+
+
+def fine_tuned(task: Task, recipe: str, images: Path, folder: Path) -> list[tuple[Path, float]]:
+    """Files that `snnport convert --finetune` makes of an MNIST network at each of TUNED, with the CPU seconds they took."""
+    found = []
+    for T in TUNED:
+        out = folder / f"{task.name}-{T}.nir"
+        words = ["convert", task.model, "-o", out, "--levels", T, "--scale", task.inputs.scale, "--calibration", images]
+        command = [sys.executable, "-m", "snnport", *map(str, words), "--finetune", recipe, "--train-data", str(images)]
+        start = os.times()
+        subprocess.run(command, check=True, capture_output=True)
+        end = os.times()
+        found.append((out, end.children_user - start.children_user + end.children_system - start.children_system))
+    return found
 
 
 def peer_rows(task: str, case: Path, depth: int) -> tuple[list[Row], dict[str, str]]:
@@ -230,12 +251,14 @@ def main() -> None:
     ask.add_argument("--samples", type=int, default=1000)
     ask.add_argument("--cifar", type=int, default=1000)
     ask.add_argument("--networks", default="LeNet-5,mnist-8,ResNet-20")
+    ask.add_argument("--finetune", default="")
     ask.add_argument("--tuned", default="")
     ask.add_argument("--no-peers", action="store_true")
     ask.add_argument("--folder", type=Path, default=Path("/tmp/snnport-conversion"))
     given = ask.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    rows, facts = kept(given.networks.split(","))
+    rows, facts = kept(given.networks.split(","), peers=given.no_peers)
+    facts |= {"finetune": given.finetune} if given.finetune else {}
     for name in given.networks.split(","):
         task = tasks(given.data)[name]
         model = open_model(task.model, ReadOptions(builder=task.builder))
@@ -254,24 +277,33 @@ def main() -> None:
             rows += found
             facts["versions"] |= versions
         rows += own_rows(task, model.imported, samples, calibration, answers)
-        for file in filter(None, given.tuned.split(",")) if name == "ResNet-20" else ():
-            graph = open_model(Path(file)).graph
+        parts = [part.split("=", 1) for part in filter(None, given.tuned.split(","))]
+        files = [(Path(file), 0.0) for network, file in parts if network == name]
+        if given.finetune and not files and name != "ResNet-20":
+            images = given.folder / "train.npz"
+            np.savez(images, x=InputOptions().load(task.calibration, model).batch(0, TRAINING).astype(np.uint8))
+            files = fine_tuned(task, given.finetune, images, given.folder)
+        for file, seconds in files:
+            graph = open_model(file).graph
             levels = max(node.levels for node in quantised_ann(graph).nodes.values() if isinstance(node, QuantReLU))
-            rows.append(_row(name, "snnport gate, fine-tuned", levels, graph, samples.batch(0, n), samples.y, answers, 0.0))
+            rows.append(_row(name, "snnport gate, fine-tuned", levels, graph, samples.batch(0, n), samples.y, answers, seconds))
         write(rows, facts)
 
 
-def kept(again: list[str]) -> tuple[list[Row], dict[str, Any]]:
-    """What CONVERSION.json holds of networks that are not measured now."""
+def kept(again: list[str], *, peers: bool) -> tuple[list[Row], dict[str, Any]]:
+    """What CONVERSION.json holds and is not measured now: rows of other networks and, where `peers`, those of all peers."""
     path = HERE / "CONVERSION.json"
     before = json.loads(path.read_text()) if path.is_file() else {"rows": [], "facts": {}}
-    rows = [Row(**row) for row in before["rows"] if row["network"] not in again]
+    rows = [Row(**row) for row in before["rows"]]
+    rows = [row for row in rows if row.network not in again or (peers and not row.method.startswith("snnport"))]
     facts: dict[str, Any] = {"float": {}, "versions": {}, "neurons": {}, **before["facts"]}
     return rows, {**facts, "machine": platform.machine(), "python": platform.python_version()}
 
 
 def write(rows: list[Row], facts: dict[str, Any]) -> None:
     """CONVERSION.json with every number, CONVERSION.md with the tables."""
+    order = list(tasks(Path()))
+    rows = sorted(rows, key=lambda row: (order.index(row.network), row.method.startswith("snnport")))
     (HERE / "CONVERSION.json").write_text(json.dumps({"facts": facts, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
     from peers.convert_table import page
 

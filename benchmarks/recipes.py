@@ -31,9 +31,10 @@ def main() -> None:
     parser.add_argument("--data")
     parser.add_argument("--out", default="recipes")
     parser.add_argument("--samples", type=int, default=1000, help="test samples of the integer runs")
-    parser.add_argument("train", nargs="*", help="options of snnport train")
-    asked = parser.parse_args()
-    row = road(asked.name, Path(asked.out), asked.data, asked.samples, asked.train)
+    words = sys.argv[1:]
+    cut = words.index("--") if "--" in words else len(words)
+    asked = parser.parse_args(words[:cut])
+    row = road(asked.name, Path(asked.out), asked.data, asked.samples, words[cut + 1 :])
     found = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     KEPT.write_text(json.dumps({**found, asked.name: row}, indent=1, sort_keys=True) + "\n")
     print(json.dumps(row, indent=1))

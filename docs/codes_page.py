@@ -79,7 +79,8 @@ TEXTS: dict[str, tuple[str, str, str]] = {
         "Branches of different length meet because the messages of the shorter one wait on their way. Counts are "
         "bounded by interval analysis; where a sum would leave 23 bits, the rectifiers before it keep their clip at "
         "L, as a bound of the neuron (cpu) or as a second neuron with the same weights whose message relu((Z + "
-        "theta/2 >> k) - L) is taken off behind (Loihi). max(a, b) = b + relu(a - b), so that a max pooling is a "
+        "theta/2 >> k) - L) is taken off behind (Loihi); where that is not enough and `--levels` does not ask for more, "
+        "what feeds the sum counts half as far, until it fits. max(a, b) = b + relu(a - b), so that a max pooling is a "
         "tree: ceil(log2 width) + ceil(log2 height) steps, the last of which leaves b and relu(a - b) to be added by "
         "the next layer. No state outlives a step, so that a sample may enter in every step: one message a neuron and"
         " sample at most. Signed input is one signed message. On Loihi codes are doubled to be even and k is one "
@@ -146,7 +147,8 @@ OPERATOR_ROWS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "average pooling, means, sums of axes",
-        "part of the projection behind it; 1/k^2 in its scale, position-dependent divisors as one factor a position",
+        "part of the projection behind it; 1/k^2 in its scale, position-dependent divisors as one factor a position; "
+        "weights behind another whose windows overlap",
         "",
     ),
     (

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from snnport.models.conv_lif import CODED, ROWS
+from snnport.models.conv_lif import CODED, ROWS, wanted
 from snnport.models.recipe import Recipe
 from snnport.registry import RECIPES
 
@@ -42,7 +42,8 @@ TABLE = """
 
 Rows are conv-fc-batch-lr: `snnport train conv-lif --conv 128 --fc 64 --batch-size 64 --lr 0.01`. The source gives no steps,
 kernel, pooling, decay or reset; snnport's are the same for all rows: 8 steps, 3 x 3 kernels with stride 2 in place of pooling,
-beta 0.5, reset to zero. The reference's accuracies after 3 epochs, which each row has to reach, and what was seen here:
+beta 0.5, reset to zero. The reference's accuracies after 3 epochs, which each row has to reach, and what was seen here
+(a code at a size that the reference has not: its one-hot less what the code cost at 128-64-64-0.01):
 
 | row | code | must reach | reached |
 |---|---|---|---|
@@ -74,11 +75,12 @@ def _integers(name: str, seen: dict[str, Any]) -> str:
 
 
 def _table(seen: dict[str, Any]) -> list[str]:
-    rows = [(row, "one-hot", wanted) for row, wanted in ROWS.items()]
-    rows += [("128-64-64-0.01", code, wanted) for code, wanted in CODED.items() if code != "one-hot"]
+    coded = [f"128-64-64-0.01 {code}" for code in CODED if code != "one-hot"]
+    others = [key.removeprefix("conv-lif ") for key in sorted(seen) if key.startswith("conv-lif ")]
     lines = []
-    for row, code, wanted in rows:
-        found = seen.get(f"conv-lif {row} {code}", {})
+    for name in dict.fromkeys([*(f"{row} one-hot" for row in ROWS), *coded, *others]):
+        row, code = name.split(" ")
+        found = seen.get(f"conv-lif {name}", {})
         reached = f"{found['accuracy']:.2%}" if "accuracy" in found else "not run"
-        lines.append(f"| {row} | {code} | {wanted:.2%} | {reached} |")
+        lines.append(f"| {row} | {code} | {wanted(row, code):.2%} | {reached} |")
     return lines

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -69,7 +70,7 @@ def _register(verb: Callable[..., Shown]) -> None:
     def guarded(**values: Any) -> None:
         as_json = bool(values.get("json_output"))
         try:
-            shown = expanded(**values)
+            _show(expanded(**values), as_json)
         except SnnportError as error:
             _refuse(error, as_json)
         except KeyboardInterrupt:
@@ -79,9 +80,7 @@ def _register(verb: Callable[..., Shown]) -> None:
             # caches and temporary files may meet a full disk too
             if error.errno not in FULL:
                 raise
-            _refuse(InvalidInput("disk", f"it cannot be written: {error.strerror}", "Free space"), as_json)
-        else:
-            _show(shown, as_json)
+            _refuse(_full("disk", error), as_json)
 
     app.command()(guarded)
 
@@ -96,12 +95,24 @@ def _refuse(error: SnnportError, as_json: bool) -> None:
 
 
 def _show(shown: Shown, as_json: bool) -> None:
-    if as_json:
-        _document(shown.found)
-    elif progress.level != "quiet":
-        _console().print(shown.table())
+    try:
+        if as_json:
+            _document(shown.found)
+        elif progress.level != "quiet":
+            _console().print(shown.table())
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        # what could not be written must not be tried again as the interpreter ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _refuse(_full("standard output", error), as_json=False)
     if not shown.good:
         raise typer.Exit(1)
+
+
+def _full(where: str, error: OSError) -> InvalidInput:
+    return InvalidInput(where, f"it cannot be written: {error.strerror}", "Free space")
 
 
 def _document(data: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ An encoder is data that travels in a graph's and a program's metadata, so that a
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -84,6 +85,11 @@ class CountEncoder:
     def from_json(cls, data: Mapping[str, Any]) -> CountEncoder:
         """The encoder that `data` describes."""
         return cls(str(data["kind"]), float(data["step"]), int(data["levels"]), bool(data.get("signed", False)))
+
+
+def encoder_of(metadata: Mapping[str, str]) -> CountEncoder:
+    """The encoder in the metadata of a graph whose activations are counts."""
+    return CountEncoder.from_json(json.loads(metadata["snnport"])["encoder"])
 
 
 class Rows(Protocol):

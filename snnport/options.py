@@ -15,6 +15,7 @@ from snnport.completion import builders, codes, layouts, readouts, targets
 from snnport.errors import InvalidInput
 
 Result = TypeVar("Result")
+_Options: TypeAlias = dict[str, tuple[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,13 @@ def _option(kind: Any, *names: str, **text: Any) -> Any:
     return Annotated[kind, typer.Option(*names, **text)]
 
 
+def _under(title: str, options: _Options) -> _Options:
+    """The options, which `--help` shows in a panel of their own."""
+    for annotation, _ in options.values():
+        get_args(annotation)[1].rich_help_panel = title
+    return options
+
+
 _CONVERSION = {
     "code": (
         _option(str, "--code", help="How counts become spikes: gate, ramp, ttfs, .. (docs/codes.md).", autocompletion=codes),
@@ -140,17 +148,19 @@ _EVENTS = {
     "window": (_option(int, "--window", help="Speck: steps of the worst window of event rates."), 1),
 }
 
-Conversion: TypeAlias = Annotated[Any, Group(_CONVERSION, _make_conversion)]
+Conversion: TypeAlias = Annotated[Any, Group(_under("Conversion of an ANN", _CONVERSION), _make_conversion)]
 """ConvertOptions."""
-Reading: TypeAlias = Annotated[Any, Group(_READING, _make_reading)]
+Reading: TypeAlias = Annotated[Any, Group(_under("What FILE does not say", _READING), _make_reading)]
 """ReadOptions, for verbs that take a .nir."""
-Scaling: TypeAlias = Annotated[Any, Group({**_SCALING, **_RANGE}, _make_scaling)]
+_GIVEN = _under("Samples", {**_SCALING, **_SAMPLES})
+_RANGED = _under("Samples", {**_SCALING, **_RANGE})
+Scaling: TypeAlias = Annotated[Any, Group(_RANGED, _make_scaling)]
 """InputOptions of verbs that take no samples but may take calibration samples."""
-Checking: TypeAlias = Annotated[Any, Group({**_SCALING, **_RANGE, **_SAMPLES}, _make_scaling)]
+Checking: TypeAlias = Annotated[Any, Group({**_RANGED, **_SAMPLES}, _make_scaling)]
 """InputOptions of the verb that takes samples where it has something to prove."""
-Events: TypeAlias = Annotated[Any, Group(_EVENTS, _make_events)]
+Events: TypeAlias = Annotated[Any, Group(_under("Chips without a clock", _EVENTS), _make_events)]
 """EventOptions of verbs that run asynchronous chips."""
-Samples: TypeAlias = Annotated[Any, Group({**_SCALING, **_SAMPLES}, _make_scaling)]
+Samples: TypeAlias = Annotated[Any, Group(_GIVEN, _make_scaling)]
 """InputOptions of verbs that take samples."""
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="An .onnx, .nir, netx .net or Program .npz.")]

@@ -16,14 +16,17 @@ from snnport.targets.base import resolve_target
 
 
 def logit_mismatches(graph: Graph, x: np.ndarray, target: str = "cpu") -> int:
-    """Logits of the engine that are not those of the quantised ANN, on samples x (n, *input shape)."""
+    """Logits of the engine that are not those of the quantised ANN, on samples x (n, *input shape).
+
+    Raises DoesNotFit where the target refuses the network: lowering leaves out what its rules refuse.
+    """
     chip = resolve_target(target)
     graph = run_passes(graph, chip.passes_for(graph), Context())
     coding = coding_of(graph.metadata)
     assert coding is not None
     encoder = CountEncoder.from_json(coding.encoder)
     expected = forward(quantised_ann(graph), encoder.counts(x), integers=True).reshape(len(x), -1)
-    program = chip.placing(chip.lowering(graph, chip.chip), chip.chip)
+    program = chip.lower(graph)
     output = program.outputs[0]
     result = run(program, Stimulus(x, encoder, program.n_steps), threads=1)
     if code_of(coding).messages:

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import snnport
 from snnport import completion, progress
+from snnport.cli import app
 from snnport.datasets.axes import LAYOUTS
 from snnport.errors import InvalidInput
 from snnport.flow.execute import ENGINES
@@ -73,6 +75,14 @@ def test_completion_can_be_shown_and_installed() -> None:
     assert "_SNNPORT_COMPLETE=complete_bash" in shown.stdout
 
 
+def test_help_shows_a_verb_s_own_options_first() -> None:
+    said = CliRunner().invoke(app, ["port", "--help"], env={"COLUMNS": "120"}).output
+    heads = ["Options", "Samples", "Conversion of an ANN", "What FILE does not say", "Chips without a clock"]
+    places = [said.index(f"\u2500 {head} \u2500") for head in heads]
+    assert places == sorted(places)
+    assert places[0] < said.index("--target") < places[1] < said.index("--scale") < places[2] < said.index("--code")
+
+
 def test_quiet_says_nothing_and_verbose_every_step(few: Path, tmp_path: Path) -> None:
     line = ["port", DIGITS.onnx, "--input", few, "--scale", 16, "--levels", 4, "-o", tmp_path]
     quiet = command(*line, "-q")
@@ -110,6 +120,11 @@ def test_a_pipe_that_closes_early_is_no_fault() -> None:
     assert "Traceback" not in done.stderr
 
 
+def heed_interrupts() -> None:
+    """What a terminal's child has; tests that run in the background inherit that interrupts are ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(
     "more", [("sweep", "--workers", "0", "--levels", "4,8,16,32,64"), ("port", "--target", "cpu,loihi2,loihi1")]
 )
@@ -117,7 +132,11 @@ def test_ctrl_c_leaves_cleanly(tmp_path: Path, more: tuple[str, ...]) -> None:
     verb, *options = more
     line = [verb, DIGITS.onnx, "--input", DIGITS.test, "--scale", 16, "-o", tmp_path / "out", *options, "-v"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "snnport", *map(str, line)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "snnport", *map(str, line)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
     )
     assert process.stderr is not None
     said = process.stderr.readline()
@@ -129,7 +148,47 @@ def test_ctrl_c_leaves_cleanly(tmp_path: Path, more: tuple[str, ...]) -> None:
     assert out == ""
     assert err.rstrip().endswith("interrupted")
     assert "Traceback" not in err
-    assert not list((tmp_path / "out").rglob(".*")) if (tmp_path / "out").exists() else True
+    # a sweep keeps what is done, whole; a port leaves nothing
+    assert not list((tmp_path / "out").rglob(".*"))
+    assert verb == "sweep" or not (tmp_path / "out").exists()
+
+
+LONG = {
+    "convert": ("snnport.flow.convert.run_passes", ["-o", "OUT", "--ledger", "LEDGER", "--calibration", "X"]),
+    "check": ("snnport.flow.convert.run_passes", ["--target", "cpu", "--calibration", "X"]),
+    "lower": ("snnport.flow.convert.run_passes", ["--target", "cpu", "-o", "OUT", "--calibration", "X"]),
+    "export": ("snnport.flow.convert.run_passes", ["--target", "loihi2", "-o", "OUT", "--calibration", "X"]),
+    "run": ("snnport.flow.run.run", ["--input", "X", "-o", "OUT"]),
+    "validate": ("snnport.flow.run.run", ["--input", "X"]),
+    "port": ("snnport.flow.port.run_program", ["--input", "X", "-o", "OUT", "--report", "PAGE"]),
+    "sweep": ("snnport.flow.cells.run_program", ["--input", "X", "-o", "OUT", "--workers", "0"]),
+}
+"""Verb -> what is interrupted in its middle, and its options."""
+
+
+@pytest.mark.parametrize("verb", LONG)
+def test_an_interrupt_in_the_middle_leaves_one_word_and_no_file(
+    verb: str, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    where, options = LONG[verb]
+    monkeypatch.setattr(where, interrupted)
+    names = {"OUT": tmp_path / "out", "LEDGER": tmp_path / "l.json", "PAGE": tmp_path / "p.html", "X": few}
+    line = [verb, DIGITS.onnx, "--scale", 16, "--levels", 4, *(names.get(word, word) for word in options)]
+    done = CliRunner().invoke(app, [str(word) for word in line])
+    assert (done.exit_code, done.stdout, done.stderr) == (130, "", "interrupted\n")
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_standard_output_that_is_full_gives_one_line(more: tuple[str, ...]) -> None:
+    line = [sys.executable, "-m", "snnport", "targets", *more]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr == "snnport: standard output: it cannot be written: No space left on device. Free space.\n"
 
 
 def test_a_notebook_shows_results(few: Path, tmp_path: Path) -> None:

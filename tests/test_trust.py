@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from networks import spiking_output
-from spiking import dense, fire, plain
+from spiking import conv, dense, fire, plain
 from typer.testing import CliRunner
 from xylo_programs import xylo_program
 
 from snnport.cli import app
 from snnport.encoders import Stimulus
+from snnport.exporters.nir import write_nir
 from snnport.flow.convert import ConvertOptions, convert_graph
+from snnport.flow.loading import APPLY
 from snnport.importers.base import Imported
 from snnport.models.digits import DIGITS
 from snnport.passes.base import Context, run_passes
@@ -49,26 +54,42 @@ def program_for(name: str) -> tuple[Program, np.ndarray]:
     return program, (rng.random((SAMPLES, program.n_steps or 20, inputs)) < 0.4).astype(np.int64)
 
 
-def spikes_of(program: Program, x: np.ndarray, threads: int) -> dict[str, np.ndarray]:
-    """Spikes of every population."""
+def result_of(program: Program, x: np.ndarray, threads: int) -> Any:
+    """What the target's executor gives: spikes of every population, last potentials, counts."""
     run = RUNNERS.load(program.target) if program.target in RUNNERS.entries else engine.run
     names = tuple(p.name for p in program.populations)
     stimulus = Stimulus(x, None, x.shape[1])
-    return dict(run(replace(program, n_steps=x.shape[1]), stimulus, record_spikes=names, threads=threads).trace.spikes)
+    return run(replace(program, n_steps=x.shape[1]), stimulus, record_spikes=names, threads=threads)
+
+
+def totals_of(result: Any) -> dict[str, Any]:
+    """Everything that is counted over all samples, and that prices and times are made of."""
+    counts = result.counts
+    named = {"spikes": counts.spikes, "operations": counts.synaptic_operations, "clipped": counts.v_saturations}
+    cores = np.asarray(counts.core_cycles).tolist()
+    return {**named, "updates": counts.neuron_updates, "cycles": counts.total_cycles, "cores": cores}
 
 
 @pytest.mark.parametrize("name", TARGETS.names())
 def test_sample_order_and_threads_change_no_result(name: str) -> None:
     program, x = program_for(name)
-    whole = spikes_of(program, x, 1)
-    fired = {k: a for k, a in whole.items() if k not in program.inputs}
+    whole = result_of(program, x, 1)
+    fired = {k: a for k, a in whole.trace.spikes.items() if k not in program.inputs}
     assert sum(int(np.count_nonzero(a)) for a in fired.values()) > 0
     order = np.random.default_rng(0).permutation(SAMPLES)
-    again, two, alone = spikes_of(program, x[order], 1), spikes_of(program, x, 2), spikes_of(program, x[3:4], 1)
-    for population, spikes in whole.items():
-        assert np.array_equal(again[population], spikes[order]), population
-        assert np.array_equal(two[population], spikes), population
-        assert np.array_equal(alone[population], spikes[3:4]), population
+    again, two, alone = result_of(program, x[order], 1), result_of(program, x, 2), result_of(program, x[3:4], 1)
+    for kept in (lambda result: result.trace.spikes, lambda result: result.final_v):
+        for population, array in kept(whole).items():
+            assert np.array_equal(kept(again)[population], array[order]), population
+            assert np.array_equal(kept(two)[population], array), population
+            assert np.array_equal(kept(alone)[population], array[3:4]), population
+    assert totals_of(again) == totals_of(whole)
+    assert totals_of(two) == totals_of(whole)
+
+
+def test_every_chip_is_among_them() -> None:
+    chips = {"cpu", "loihi1", "loihi2", "dynapcnn", "speck2e", "speck2f", "tinyodin"}
+    assert chips | {"xylo_audio2", "xylo_audio3", "xylo_imu"} <= set(TARGETS.names())
 
 
 def test_an_export_says_how_it_is_loaded(tmp_path: Path) -> None:
@@ -80,9 +101,64 @@ def test_an_export_says_how_it_is_loaded(tmp_path: Path) -> None:
     path = Path(found["lines_file"])
     assert path == tmp_path / "e.nir.load.py"
     first, *lines = path.read_text().splitlines()
-    assert first == "# untested: these lines have not been run with the tool that they are for"
+    assert first == "# tested: snnport's tests run these lines"
     assert lines == found["load"]
     assert lines[0] == "import nir"
     scope: dict[str, object] = {}
     exec("\n".join(lines), scope)
     assert type(scope["graph"]).__name__ == "NIRGraph"
+
+
+class Anything:
+    """Stands for samna's objects: every part is there, and keeps what is assigned."""
+
+    def __getattr__(self, name: str) -> Anything:
+        self.__dict__[name] = found = Anything()
+        return found
+
+    def __iter__(self) -> Iterator[Anything]:
+        kept: list[Anything] = self.__dict__.setdefault("items", [Anything() for _ in range(16)])
+        return iter(kept)
+
+    def __call__(self, *given: object) -> Anything:
+        self.__dict__["given"] = given
+        return self.__dict__.setdefault("answer", Anything())
+
+    def __getitem__(self, index: int) -> Anything:
+        return Anything()
+
+
+def test_lines_for_samna_bring_every_number_into_its_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """samna itself cannot be had here: its classes are stood in for, and the lines say that they are untested."""
+    graph = plain((1, 6, 6), {"a": conv(np.arange(18).reshape(2, 1, 3, 3) - 9), "o": fire((2, 4, 4), 30.0)})
+    write_nir(graph, tmp_path / "n.nir")
+    answer = CliRunner().invoke(
+        app, ["export", str(tmp_path / "n.nir"), "--target", "speck2f", "-o", str(tmp_path / "out"), "--json"]
+    )
+    assert answer.exit_code == 0, answer.output
+    text = Path(json.loads(answer.stdout)["lines_file"]).read_text()
+    assert text.startswith("# untested")
+    samna = Anything()
+    monkeypatch.setitem(sys.modules, "samna", samna)  # type: ignore[arg-type]
+    scope: dict[str, Any] = {}
+    exec(text, scope)
+    wanted = json.loads((tmp_path / "out" / "samna.json").read_text())["configuration"]
+    first = next(i for i, core in enumerate(wanted["cnn_layers"]) if "weights" in core)
+    assert list(scope["configuration"].cnn_layers)[first].weights == wanted["cnn_layers"][first]["weights"]
+    assert samna.device.open_device().get_model().apply_configuration.given == (scope["configuration"],)
+    assert "\n".join(APPLY) in (Path(__file__).parents[1] / "docs" / "formats.md").read_text()
+
+
+def test_lines_for_tinyodin_name_the_memories_of_its_sources(tmp_path: Path) -> None:
+    """As in ChFrenkel/tinyODIN, commit 1865653: tinyODIN.v, neuron_core.v, synaptic_core.v."""
+    graph = plain((12,), {"a": dense(np.full((4, 12), 3)), "o": fire((4,), 9.0)})
+    write_nir(graph, tmp_path / "n.nir")
+    answer = CliRunner().invoke(
+        app, ["export", str(tmp_path / "n.nir"), "--target", "tinyodin", "-o", str(tmp_path / "out"), "--json"]
+    )
+    assert answer.exit_code == 0, answer.output
+    text = Path(json.loads(answer.stdout)["lines_file"]).read_text()
+    assert text.startswith("// untested")
+    for file, memory in (("neurons.hex", "neuron_core_0.neurarray_0"), ("synapses.hex", "synaptic_core_0.synarray_0")):
+        assert f'initial $readmemh("{tmp_path / "out" / file}", dut.{memory}.SRAM);' in text
+        assert (tmp_path / "out" / file).is_file()

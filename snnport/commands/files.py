@@ -43,9 +43,10 @@ def export(
 ) -> Shown:
     """Write files for other tools: a chip's memory images, or a network that the framework --dialect loads with its spikes."""
     from snnport.flow.model import open_model
-    from snnport.flow.write import write_export
+    from snnport.flow.write import ExportOptions, write_export
     from snnport.report.terminal import exported
 
     dialect, reading = (None, reading) if form is None else (reading.dialect, replace(reading, dialect=source))
-    found = write_export(open_model(file, reading), output, target, form, input_, inputs, options, dialect)
+    wanted = ExportOptions(target, form, dialect, input_)
+    found = write_export(open_model(file, reading), output, wanted, inputs, options)
     return Shown(found, lambda: exported(found))

@@ -37,6 +37,7 @@ _FIT = {
     "schedule": _option(str | None, "--schedule", "As cosine{warmup=0.1}."),
     "surrogate": _option(str | None, "--surrogate", "As arctan{alpha=2}."),
     "regularisers": _option(list[str] | None, "--regulariser", "As upper{weight=1,bound=0.1}; several add up."),
+    "augment": _option(list[str] | None, "--augment", "As time-shift{steps=12}; several follow one another."),
     "trainable": _option(str | None, "--trainable", "Fields of nodes that are learned: weight,bias,tau,..."),
 }
 _NETWORK = {

@@ -65,18 +65,32 @@ def write_netx(program: Program, path: Path) -> tuple[str, ...]:
 
 
 def loading_lines(network: Network, name: str) -> tuple[str, ...]:
-    """The lines of Python that load the file called `name` in lava-dl's environment and run it on Lava."""
+    """The lines of Python that load the file called `name` in lava-dl's environment and run it on Lava.
+
+    They run as they stand once x.npy holds the input: (n, steps) or (width, height, channels, steps), whole numbers.
+    """
     arguments = "".join(f", {key}={value}" for key, value in network.loading.items())
     driven = network.layers[0]["type"] == "input" and "neuron" in network.layers[0]
-    entry = "net.in_layer.neuron.bias_mant.init = x  # whole numbers (width, height, channels)"
+    entry = "Source(data=x).s_out.connect(net.inp)  # the spikes of the input"
     if driven and network.layers[0]["neuron"]["type"] == "SDNN":
-        entry = "source.s_out.connect(net.in_layer.neuron.a_in)  # whole numbers, one a step"
+        entry = "Source(data=x).s_out.connect(net.in_layer.neuron.a_in)  # whole numbers, one a step"
+    elif driven:
+        entry = "net.in_layer.neuron.bias_mant.init = x[..., 0]  # one sample, the same in every step"
     return (
+        "import numpy as np",
         "from lava.lib.dl import netx",
+        "from lava.magma.core.run_conditions import RunSteps",
+        "from lava.magma.core.run_configs import Loihi2SimCfg",
+        "from lava.proc.io.sink import RingBuffer as Sink",
+        "from lava.proc.io.source import RingBuffer as Source",
+        'x = np.load("x.npy")  # whole numbers, (n, steps), maps (width, height, channels, steps)',
         f'net = netx.hdf5.Network(net_config="{name}"{arguments})',
-        entry if driven else "source.s_out.connect(net.inp)  # spikes of the input; maps are (width, height, channels)",
+        entry,
+        "sink = Sink(shape=net.out.shape, buffer=x.shape[-1])",
         "net.out.connect(sink.a_in)  # step t of net.out is step t of snnport run",
-        'net.run(condition=RunSteps(num_steps), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))',
+        'net.run(condition=RunSteps(num_steps=x.shape[-1]), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))',
+        "spikes = sink.data.get()",
+        "net.stop()",
     )
 
 

@@ -17,6 +17,8 @@ from snnport.passes.align_steps import AlignSteps
 from snnport.passes.base import Context, Pass, run_passes
 from snnport.passes.bound_counts import BoundCounts
 from snnport.passes.codes.table import CODES
+from snnport.passes.convolve_pools import ConvolvePools
+from snnport.passes.fit_sums import FitSums
 from snnport.passes.fold_batchnorm import FoldBatchNorm
 from snnport.passes.hoist_relu import HoistReLU
 from snnport.passes.merge_linear import MergeLinear
@@ -32,7 +34,16 @@ from snnport.passes.sum_pool import SumPool
 from snnport.passes.unclip import Unclip
 
 CALIBRATION_SAMPLES = 512
-FOLDING = (HoistReLU(), OffsetPools(), FoldBatchNorm(), PairSigned(), SeparatePaths(), MergeLinear(), SumPool())
+FOLDING = (
+    HoistReLU(),
+    ConvolvePools(),
+    OffsetPools(),
+    FoldBatchNorm(),
+    PairSigned(),
+    SeparatePaths(),
+    MergeLinear(),
+    SumPool(),
+)
 """To rectifiers, max poolings and one weighted layer on every way between them."""
 COUNTING = "quantised activations"
 """The stage whose rectifiers count, and whose weights are real still."""
@@ -162,12 +173,14 @@ def _counting(options: ConvertOptions, levels: int, input_levels: int, kind: str
 
 
 def _road_of_messages(options: ConvertOptions, levels: int, input_levels: int) -> dict[str, tuple[Pass, ...]]:
-    """Signed input enters as it is, thresholds are powers of two, counts are bounded by proof instead of by a clip."""
+    """Signed input enters as it is, thresholds are powers of two, counts are bounded by proof instead of by a clip. Levels that
+    are not asked for become fewer where sums need it."""
     divides = CODES[options.code].divides
     counts = _counting(options, levels, input_levels, "message")
+    fitting = (FitSums(options.bits),) if divides and not options.levels else ()
     return {
         "folded": FOLDING,
-        "quantised activations": (counts, AlignSteps(options.bits) if divides else AlignSteps(options.bits, 0)),
+        "quantised activations": (counts, AlignSteps(options.bits) if divides else AlignSteps(options.bits, 0), *fitting),
         "quantised weights": (QuantizeWeights(options.bits), BoundCounts() if divides else BoundCounts(24, clip=False)),
         "spiking": (Spike(options.code, options.steps),),
     }

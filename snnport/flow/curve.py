@@ -72,8 +72,7 @@ def curve_of(
     if model.imported is None or not model.is_ann:
         what = "it is converted already, its levels are in it"
         raise InvalidInput("--curve", f"{model.path}: {what}", "Give the ANN (.onnx, or weights with --builder)")
-    x, _ = calibration_samples(model, inputs, samples)
-    context = Context(x)
+    context = Context(calibration_samples(model, inputs, samples).x)
     folded = run_passes(model.imported.graph, road(options)["folded"], context)
     say("curve: float")
     source = classes_of(model.imported.graph, samples)

@@ -54,13 +54,19 @@ def deliver(
         raise InvalidInput("--target", "it names no target", "snnport targets lists them")
     targets = [resolve_target(name) for name in names]
     samples = inputs.load(input_, model, labels=inputs.labels)
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInput(str(folder), f"it cannot be made: {error.strerror}", "Choose another folder") from None
     data_files = [input_, *([inputs.labels] if inputs.labels else []), *([inputs.calibration] if inputs.calibration else [])]
     asked = invocation_of(model.path, input_, tuple(names), inputs, reading or ReadOptions(), running, curve)
-    report, programs, prepared = port(model, targets, samples, data_files, inputs, options, say, progress, running, curve)
+    try:
+        report, programs, prepared = port(model, targets, samples, data_files, inputs, options, say, progress, running, curve)
+    except BaseException:
+        if made:  # nothing is in it yet
+            folder.rmdir()
+        raise
     report = replace(report, invocation=asked)
     say("write")
     files = []

@@ -73,7 +73,7 @@ def execute(
         chosen, expected = _recording(request, names_of(graph, *NEURON_NODES), read_nodes(graph)[0])
         outcome = run_reference(graph, samples, chosen)
         own = 0 if coding_of(graph.metadata) else convention_of(graph.metadata).synapse_delay
-        return outcome, _compared(outcome.trace, expected, request.delay, own), prepared.done
+        return replace(outcome, seeds=prepared.seeds), _compared(outcome.trace, expected, request.delay, own), prepared.done
     target = resolve_target(request.target)
     runner = _runner(target, request.engine)
     if prepared is not None:
@@ -88,6 +88,8 @@ def execute(
         if read:
             done = (*done, f"{read} potentials of --expect are what the probe reads in the step of a spike; the state is 0")
     outcome = runner(program, samples, chosen, progress)
+    if prepared is not None:
+        outcome = replace(outcome, seeds=ready.seeds)
     if prepared is not None and coding_of(prepared.graph.metadata) is not None and not samples.n_steps:
         counted = activity_of(quantised_ann(prepared.graph), samples.batch(0, min(samples.n_samples, ACTIVITY_SAMPLES)))
         outcome = replace(outcome, activity=counted)
@@ -126,7 +128,8 @@ def validate_model(
     if source.conversion is None and coding_of(source.graph.metadata) is None and against is None:
         say("float")
         float_classes = run_reference(source.graph, samples).predictions
-        return replace(judge(Expectation({"float": float_classes}, None), outcome, samples), done=prepared.done)
+        found = judge(Expectation({"float": float_classes}, None), outcome, samples)
+        return replace(found, done=prepared.done, seeds=prepared.seeds)
     stages = stages_of(prepared)
     if against is not None:
         if against.input_shape != model.input_shape:
@@ -139,7 +142,7 @@ def validate_model(
     losses = losses_of(prepared, against, samples, found.stages, say)
     if curve is not None and losses is not None:
         losses = replace(losses, curve=curve_of(against or model, inputs, options, curve, samples, say))
-    return replace(found, losses=losses)
+    return replace(found, losses=losses, seeds=prepared.seeds)
 
 
 def _runner(target: Target, engine: str) -> Callable[[Program, Samples, RunOptions, Progress | None], Outcome]:

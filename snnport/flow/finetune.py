@@ -37,8 +37,8 @@ def refiner(
     options: ConvertOptions,
     finetune: FinetuneOptions,
     progress: Callable[[int, int, str], None] | None = None,
-) -> Callable[[Graph, Graph], Refined]:
-    """The function that convert_graph calls with the folded and the counting network.
+) -> tuple[Callable[[Graph, Graph], Refined], dict[str, int]]:
+    """The function that convert_graph calls with the folded and the counting network, and the seeds of what it draws.
 
     Raises InvalidInput for options that do not go together, files that cannot be used, and where torch is missing.
     """
@@ -70,7 +70,7 @@ def refiner(
         facts = {"epochs": [dict(entry) for entry in tuned.log], "kept_epoch": tuned.best, "seconds": round(tuned.seconds, 1)}
         return Refined(tuned.graph, tuned.spelling, {**facts, "samples": len(samples)})
 
-    return refine
+    return refine, {"order and augmentation of fine-tuning": recipe.seed}
 
 
 def _samples(

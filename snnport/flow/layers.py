@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 
 import nir
 import numpy as np
 import numpy.typing as npt
 
-from snnport.encoders import CountEncoder
+from snnport.encoders import CountEncoder, encoder_of
 from snnport.graph import Graph, names_of, predecessors, shapes, the_input, the_output, topological_order
 from snnport.nodes import QuantReLU
 from snnport.passes.quantize_weights import output_scale
@@ -31,7 +30,7 @@ def layer_losses(folded: Graph, quantised: Graph, x: npt.NDArray[np.float64]) ->
     populations = names_of(quantised, QuantReLU)
     if not len(x) or any(name not in folded.nodes for name in populations):
         return ()
-    encoder = CountEncoder.from_json(json.loads(quantised.metadata["snnport"])["encoder"])
+    encoder = encoder_of(quantised.metadata)
     ours, theirs = _ours(quantised, encoder, x, populations), _theirs(folded, x)
     output = the_output(folded)
     functions = {name: node_function(name, node, dtype="float32") for name, node in folded.nodes.items()}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from snnport.convention import coding_of
 from snnport.datasets import Samples
-from snnport.errors import DoesNotFit
+from snnport.errors import DoesNotFit, PassFailed, SnnportError, UnsupportedNode
 from snnport.flow.agreement import agreement_of, raster_of
 from snnport.flow.convert import ConvertOptions
 from snnport.flow.curve import CurveOptions, curve_of
@@ -18,7 +18,7 @@ from snnport.flow.explain import with_cause
 from snnport.flow.model import Model
 from snnport.flow.orders import options_for
 from snnport.flow.prepare import InputOptions, Prepared, for_target, spiking
-from snnport.flow.provenance import SEEDS, cost_models, sha256_of, versions
+from snnport.flow.provenance import cost_models, sha256_of, versions
 from snnport.flow.run import Outcome, RunOptions, run_program
 from snnport.flow.validate import FITTED, QUANTISED, Expectation, Validation, expect, judge
 from snnport.flow.waterfall import losses_of
@@ -49,7 +49,7 @@ from snnport.report.report import (
     Traffic,
 )
 from snnport.sim.network import mesh_of
-from snnport.targets.base import CheckResult, Target
+from snnport.targets.base import CheckResult, Target, Violation
 
 Say = Callable[[str], None]
 
@@ -75,11 +75,19 @@ def port(
     programs: dict[str, Program] = {}
     judgements: list[Validation] = []
     known: list[tuple[Graph, Expectation]] = []
+    seeds = dict(prepared.seeds)
     for target in targets:
         name = target.chip.name
         say(f"{name}: check")
-        ready = for_target(prepared, target)
-        check = target.check(ready.graph)
+        try:
+            ready = for_target(prepared, target)
+            check = target.check(ready.graph)
+        except (PassFailed, UnsupportedNode) as error:
+            if len(targets) == 1:
+                raise
+            results.append(_refused(target, _broken(target, error)))
+            continue
+        seeds |= ready.seeds
         if not check.fits:
             results.append(_refused(target, check))
             continue
@@ -109,7 +117,7 @@ def port(
         sum(j.logit_mismatches or 0 for j in judgements) if _all_equal(judgements) is not None else None,
         tuple(results),
         cost_models=cost_models(targets),
-        seeds=dict(SEEDS),
+        seeds=seeds,
         entrance=entrance_of(prepared.graph, {r.target: (programs[r.target], r.run) for r in results if r.run is not None}),
         losses=_losses(prepared, judgements, samples, model, inputs, options, curve, say),
     )
@@ -176,6 +184,12 @@ def _refused(target: Target, check: CheckResult) -> TargetResult:
     raise AssertionError("a check that fits was refused")
 
 
+def _broken(target: Target, error: SnnportError) -> CheckResult:
+    """What a target's own passes refuse, as its rules would have said it."""
+    where = error.where.partition("{")[0]
+    return CheckResult(target.chip.name, (), (Violation("passes", where, error.what, error.remedy),), ())
+
+
 def _ran(target: Target, check: CheckResult, program: Program, outcome: Outcome) -> TargetResult:
     placements = tuple(Placement(s.population, s.core, s.start, s.stop, s.chip) for s in program.placements)
     result = TargetResult(target.chip.name, _check(check), True, "", _run(outcome), placements, _cores(target))
@@ -217,6 +231,7 @@ def _run(outcome: Outcome) -> Run:
         tuple(read(Baseline, found.to_json(), "baseline") for found in outcome.baselines),
         None if outcome.traffic is None else read(Traffic, outcome.traffic, "traffic"),
         None if outcome.events is None else read(EventReport, outcome.events.to_json(), "events"),
+        outcome.never_fire,
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from snnport.targets.base import Target
 from snnport.targets.speck.sensor import parse_preprocessing
 
 MAX_CALIBRATION = 4096
+UNIFORM_SEED = 0
 CALIBRATION_SPIKES = 128
 """Samples of the input that choose a scale where --calibration gives none: each is run once for every scale."""
 
@@ -87,7 +88,7 @@ class Spikes:
 class Prepared:
     """A spiking graph ready for a target. done: what was applied to get it, in words or pass spellings.
 
-    spikes: of a network that was trained with spikes, None without any.
+    spikes: of a network that was trained with spikes, None without any. seeds: of all that was drawn at random, by what was.
     """
 
     model: Model
@@ -96,6 +97,16 @@ class Prepared:
     done: tuple[str, ...]
     warnings: tuple[str, ...]
     spikes: Spikes | None = None
+    seeds: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Samples (n, *input shape), where they come from, and the seeds of those that were drawn."""
+
+    x: npt.NDArray[np.float64]
+    source: str
+    seeds: Mapping[str, int] = field(default_factory=dict)
 
 
 def spiking(
@@ -116,10 +127,10 @@ def spiking(
     if imported is None or not model.is_ann:
         graph, done = entered(_meant(model), samples)
         return Prepared(model, graph, None, done, (), calibration_spikes(model, inputs, samples))
-    x, source = calibration_samples(model, inputs, samples)
-    conversion = convert_graph(imported, x, source, options, say, refine)
-    done = (f"calibrated on {source}", *conversion.passes)
-    return Prepared(model, conversion.graph, conversion, done, conversion.warnings)
+    given = calibration_samples(model, inputs, samples)
+    conversion = convert_graph(imported, given.x, given.source, options, say, refine)
+    done = (f"calibrated on {given.source}", *conversion.passes)
+    return Prepared(model, conversion.graph, conversion, done, conversion.warnings, seeds=given.seeds)
 
 
 def _meant(model: Model) -> Graph:
@@ -145,7 +156,8 @@ def for_target(prepared: Prepared, target: Target) -> Prepared:
     graph = run_passes(prepared.graph, passes, Context(calibration=raster))
     chosen = () if spikes is None or passes == target.passes_for(prepared.graph) else (f"calibrated on {spikes.source}",)
     done = (*prepared.done, *chosen, *(step.spelling for step in passes))
-    return Prepared(prepared.model, graph, prepared.conversion, done, prepared.warnings, prepared.spikes)
+    drawn = {what: seed for step in passes for what, seed in step.seeds.items()}
+    return replace(prepared, graph=graph, done=done, seeds={**prepared.seeds, **drawn})
 
 
 def calibration_spikes(model: Model, inputs: InputOptions, samples: Samples | None) -> Spikes | None:
@@ -160,20 +172,21 @@ def calibration_spikes(model: Model, inputs: InputOptions, samples: Samples | No
     return Spikes(samples, count, f"the first {count} samples of the input, without labels")
 
 
-def calibration_samples(model: Model, inputs: InputOptions, samples: Samples | None) -> tuple[npt.NDArray[np.float64], str]:
-    """Calibration samples and where they come from: --calibration, else the first of the input, else uniform numbers."""
+def calibration_samples(model: Model, inputs: InputOptions, samples: Samples | None) -> Calibration:
+    """Calibration samples: of --calibration, else the first of the input, else uniform numbers."""
     if inputs.calibration is not None:
         given = inputs.load(inputs.calibration, model)
         if given.n_steps:
             raise InvalidInput(str(inputs.calibration), "it holds spikes, images are needed", "Give images without a time axis")
         count = min(given.n_samples, MAX_CALIBRATION)
-        return given.batch(0, count), f"{count} samples of {inputs.calibration.name}"
+        return Calibration(given.batch(0, count), f"{count} samples of {inputs.calibration.name}")
     if samples is not None and not samples.n_steps:
         count = min(samples.n_samples, CALIBRATION_SAMPLES)
-        return samples.batch(0, count), f"the first {count} samples of the input, without labels"
+        return Calibration(samples.batch(0, count), f"the first {count} samples of the input, without labels")
     low, high = inputs.value_range
     if not low < high:
         raise InvalidInput("--range", f"{low}..{high} is empty", "Give LOW,HIGH")
-    uniform = np.random.default_rng(0).uniform(low, high, (CALIBRATION_SAMPLES, *model.input_shape))
+    uniform = np.random.default_rng(UNIFORM_SEED).uniform(low, high, (CALIBRATION_SAMPLES, *model.input_shape))
     scaled = Scaling(1.0, 0.0, inputs.mean, inputs.std).apply(uniform)
-    return scaled, f"{CALIBRATION_SAMPLES} uniform samples of the range {low:g}..{high:g}: give real ones for accuracy"
+    words = f"{CALIBRATION_SAMPLES} uniform samples of the range {low:g}..{high:g}: give real ones for accuracy"
+    return Calibration(scaled, words, {"uniform calibration samples": UNIFORM_SEED})

@@ -12,8 +12,6 @@ from snnport.errors import InvalidInput
 from snnport.sim.price_file import SHIPPED
 from snnport.targets.base import Target
 
-SEEDS = {"uniform calibration samples": 0}
-"""Every random choice on the road, by what is chosen; numpy.random.default_rng takes the number."""
 PACKAGES = ("snnport", "numpy", "nir", "numba")
 
 

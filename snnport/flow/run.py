@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from snnport.convention import coding_of, convention_of
 from snnport.datasets import Samples
+from snnport.datasets.label_codes import code_of, readout_of
 from snnport.encoders import CountEncoder, Stimulus
 from snnport.errors import InvalidInput
 from snnport.flow.orders import EventOptions, Events, asynchronous, events_of, running
 from snnport.flow.rows import Frames, Lazy
-from snnport.flow.silence import activity_of_spikes
+from snnport.flow.silence import activity_of_spikes, never_firing
 from snnport.flow.windows import require_silence
 from snnport.graph import Graph, names_of, predecessors, shapes
 from snnport.nodes import NEURON_NODES
@@ -47,7 +48,8 @@ class Outcome:
     """What a run gave. scores (n_samples, n_outputs): whole numbers whose arg max, ties to the lowest, is the prediction.
 
     counts, energy: None and empty for the reference, which has no clock. time_s: modelled time of all samples.
-    activity: of each population; none where spikes were not kept.
+    activity: of each population; none where spikes were not kept. never_fire: populations that are meant never to.
+    seeds: of what was drawn at random to make the program from a file.
     """
 
     target: str
@@ -65,6 +67,8 @@ class Outcome:
     traffic: Mapping[str, int | None] | None = None
     events: Events | None = None
     activity: tuple[Activity, ...] = ()
+    never_fire: tuple[str, ...] = ()
+    seeds: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def predictions(self) -> npt.NDArray[np.int64]:
@@ -106,7 +110,9 @@ class Outcome:
             "u_wraps": None if counts is None else {k: n for k, n in counts.u_wraps.items() if n},
             "events": None if self.events is None else self.events.to_json(),
             "activity": [asdict(a) for a in self.activity],
+            "never_fire": list(self.never_fire),
             "wall_s": self.wall_s,
+            "seeds": dict(self.seeds),
         }
 
 
@@ -179,7 +185,7 @@ def run_program(
         "sim",
         stimulus.n_steps,
         readout,
-        scores[:, program.meta.get("classes", slice(None))],
+        _labelled(program, readout, scores[:, program.meta.get("classes", slice(None))], stimulus.n_steps),
         samples.y,
         replace(trace, meta=meta),
         result.counts,
@@ -196,6 +202,7 @@ def run_program(
         },
         events_of(program, stimulus, result, options.events, options.dt),
         activity_of_spikes(program, result.trace),
+        never_firing(program),
     )
 
 
@@ -225,6 +232,7 @@ def run_vendor(
     final = {name: v[:, -1] for name, v in whole.v.items()}
     unit = int((program.meta.get("v_unit") or {}).get(output, 1))
     scores = _sent(readout, spikes) if sends else _scores(readout, output, {output: spikes.sum(axis=1)}, final, whole, unit)
+    scores = _labelled(program, readout, scores, stimulus.n_steps)
     trace = _without_helpers(whole, options, program.outputs)
     meta = {**whole.meta, "target": program.target, "engine": "vendor", "readout": readout, "steps": stimulus.n_steps}
     meta["dt"] = (program.meta.get("convention") or {}).get("dt")
@@ -243,7 +251,7 @@ def run_reference(graph: Graph, samples: Samples, options: RunOptions | None = N
     outputs = read_nodes(graph)
     output = outputs[0]
     spiking = hasattr(graph.nodes[output], "v_threshold") or isinstance(graph.nodes[output], nir.Threshold)
-    readout = _readout(options.readout, "count" if spiking else "sum" if coding is None else "last")
+    readout = _readout(options.readout, "count" if spiking else readout_of(graph.metadata) if coding is None else "last")
     _known(options.record_v, set(graph.nodes))
     _known(options.record_spikes, names_of(graph, *NEURON_NODES, nir.Threshold))
     start = time.perf_counter()
@@ -260,6 +268,8 @@ def run_reference(graph: Graph, samples: Samples, options: RunOptions | None = N
     final = {output: whole.v[output][:, -1]}
     counts = {name: array.sum(axis=1) for name, array in whole.spikes.items() if name == output}
     scores = _scores(readout, output, counts, final, whole)[:, :: int(graph.nodes[output].metadata.get("readout_spread", 1))]
+    if (code := code_of(graph.metadata)) is not None:
+        scores = code.scores(scores, stimulus.n_steps)
     trace = _without_helpers(whole, options, outputs)
     meta = {"engine": "reference", "readout": readout, "steps": stimulus.n_steps, "dt": convention.dt}
     return Outcome(
@@ -352,6 +362,15 @@ def _scores(
     v = trace.v[output]
     totals: npt.NDArray[Any] = v.max(axis=1) if readout == "max" else v.sum(axis=1)
     return totals
+
+
+def _labelled(program: Program, readout: str, scores: npt.NDArray[Any], n_steps: int) -> npt.NDArray[Any]:
+    """The scores of labels where the outputs spell them in a code; the scores of outputs elsewhere."""
+    code = code_of(program.meta)
+    if code is None:
+        return scores
+    unit = 1.0 if readout == "count" else float((program.meta.get("scale") or {}).get(program.outputs[0], 1.0))
+    return code.scores(scores, n_steps, unit)
 
 
 def _without_helpers(trace: Trace, options: RunOptions, outputs: Collection[str]) -> Trace:

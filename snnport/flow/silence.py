@@ -14,6 +14,8 @@ from snnport.passes.quantize_weights import layers_into, weights_of
 from snnport.program import Program
 from snnport.reference import values_at
 from snnport.report.losses import Activity
+from snnport.sim.neurons import sends_payloads
+from snnport.targets.intervals import NEVER_FIRES
 from snnport.trace import Trace
 
 SAMPLES = 256
@@ -22,6 +24,18 @@ SOURCES = ("input", "generator")
 """Families of populations that compute nothing."""
 BOUNDED = 1 << 20
 """Counts beyond this have no clip (codes that drain)."""
+
+
+def never_firing(program: Program) -> tuple[str, ...]:
+    """Populations that are meant never to fire: read by their potential, or with no threshold, or one beyond reach."""
+    by_potential = program.meta.get("readout") != "count"
+    return tuple(
+        p.name
+        for p in program.populations
+        if (by_potential and p.name in program.outputs and not sends_payloads(p))
+        or p.neuron.family == "integrator"
+        or (p.neuron.family == "cuba" and int(p.neuron["vth"].min()) >= NEVER_FIRES)
+    )
 
 
 def activity_of(quantised: Graph, x: npt.NDArray[np.float64]) -> tuple[Activity, ...]:
@@ -35,11 +49,14 @@ def activity_of(quantised: Graph, x: npt.NDArray[np.float64]) -> tuple[Activity,
 
 
 def activity_of_spikes(program: Program, trace: Trace) -> tuple[Activity, ...]:
-    """The activity of every population whose spikes (n_samples, n_steps, n) were kept; saturated: it fires in every step."""
-    found = []
+    """The activity of every population whose spikes (n_samples, n_steps, n) were kept and that is meant to fire.
+
+    saturated: it fires in every step.
+    """
+    found, quiet = [], never_firing(program)
     for population in program.populations:
         spikes = trace.spikes.get(population.name)
-        if spikes is None or population.neuron.family in SOURCES or not spikes.size:
+        if spikes is None or population.neuron.family in SOURCES or not spikes.size or population.name in quiet:
             continue
         counts = np.count_nonzero(spikes, axis=1)
         steps = spikes.shape[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
@@ -17,13 +17,14 @@ from snnport.flow.convert import ConvertOptions
 from snnport.flow.model import Model, ReadOptions
 from snnport.flow.pool import default_workers, parallel, serial
 from snnport.flow.prepare import InputOptions
-from snnport.flow.provenance import SEEDS, cost_models, sha256_of, versions
+from snnport.flow.provenance import cost_models, sha256_of, versions
+from snnport.passes.distill_xylo import DistillXylo
 from snnport.report.report import DataFile, Source
 from snnport.report.sweep import FAILED, Row, SweepReport, marked
 from snnport.report.sweep_csv import render as render_csv
 from snnport.report.sweep_page import render as render_page
 from snnport.report.sweep_picture import picture
-from snnport.targets.base import resolve_target
+from snnport.targets.base import Target, resolve_target
 
 MOST_CELLS = 1_000_000
 DEFAULT_THRESHOLDS = "mse"
@@ -134,10 +135,17 @@ def sweep(
         {**_plain(asdict(inputs)), **_plain(asdict(options)), "samples": n_samples},
         rows,
         cost_models(tuple(targets.values())),
-        dict(SEEDS),
+        _seeds(model, targets.values()),
     )
     say("write")
     return Swept(report, _written(report, folder), len(jobs) - len(left), faults)
+
+
+def _seeds(model: Model, targets: Iterable[Target]) -> dict[str, int]:
+    """Of what cells draw at random: nothing where they convert; a chip's passes where they fit a trained network to it."""
+    if model.is_ann:
+        return {}
+    return dict(DistillXylo.seeds) if any(target.name.startswith("xylo") for target in targets) else {}
 
 
 def _jobs(base: Job, grid: Grid) -> tuple[list[Job], list[Job | Row]]:

@@ -202,7 +202,8 @@ def _written(
         write_nir(run_passes(graph, (AlifToNir(),), ctx), output)
     found = {"warnings": [line for facts in ctx.findings.values() for line in facts.get("warnings", ())], **found}
     sizes = {"train_samples": len(splits.train_x), "test_samples": len(splits.test_x)}
-    document = {"schema": 1, "output": str(output), **sizes, **found}
+    drawn = {"first weights, order of samples, random input": how.seed}
+    document = {"schema": 1, "output": str(output), **sizes, **found, "seeds": drawn}
     write_bytes(output.with_suffix(".json"), json.dumps(document, indent=1).encode())
     return {**document, "process": 0}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,7 @@ class Validation:
     """The waterfall. logit_mismatches counts samples; None where there is no quantised ANN to compare with.
 
     done: what was applied to a network that was trained with spikes before it ran. losses: layer by layer, and what to try.
+    seeds: of what was drawn at random to make the program.
     """
 
     stages: tuple[StageResult, ...]
@@ -72,6 +73,7 @@ class Validation:
     first_divergence: Mismatch | None
     done: tuple[str, ...] = ()
     losses: Losses | None = None
+    seeds: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as `validate --json` prints it."""
@@ -84,6 +86,7 @@ class Validation:
             "first_divergence": None if first is None else vars(first),
             "done": list(self.done),
             "losses": None if self.losses is None else asdict(self.losses),
+            "seeds": dict(self.seeds),
         }
 
 

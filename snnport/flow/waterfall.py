@@ -27,6 +27,7 @@ from snnport.passes.codes.table import code_of
 from snnport.passes.quantize_weights import weights_of
 from snnport.passes.split_signed_input import SplitSignedInput
 from snnport.passes.unspike import quantised_ann
+from snnport.report.findings import CHANCE
 from snnport.report.losses import Losses
 
 BUDGET = 2e9
@@ -53,7 +54,9 @@ def losses_of(
     layers = () if folded is None else layer_losses(folded, quantised, samples.batch(0, n))
     activity = activity_of(quantised, samples.batch(0, min(samples.n_samples, ACTIVITY_SAMPLES)))
     first, worst = first_loss(layers)
-    found = hints(_lost(stages), layers, activity, _chosen(prepared, quantised))
+    chance = CHANCE / max(samples.n_samples, 1)
+    lost = {name: loss for name, loss in _lost(stages).items() if loss > chance}
+    found = hints(lost, layers, activity, _chosen(prepared, quantised))
     return Losses(layers, first, worst, n if layers else 0, activity, found)
 
 

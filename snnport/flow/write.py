@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,9 @@ def write_conversion(
 ) -> dict[str, Any]:
     """Convert an ANN and write the spiking network, and the ledger if a path is given. Raises InvalidInput for an SNN."""
     refine = None
+    drawn: dict[str, int] = {}
     if finetune is not None and model.is_ann:
-        refine = refiner(model, inputs, options, finetune, progress)
+        refine, drawn = refiner(model, inputs, options, finetune, progress)
         inputs = replace(inputs, calibration=inputs.calibration or finetune.data[0])
     prepared = spiking(model, inputs, options, say=say, refine=refine)
     conversion = prepared.conversion
@@ -68,13 +69,14 @@ def write_conversion(
         "ledger": settled,
         "activity": [asdict(a) for a in _activity(model, inputs, prepared)],
         "warnings": list(prepared.warnings),
+        "seeds": {**prepared.seeds, **drawn},
     }
 
 
 def _activity(model: Model, inputs: InputOptions, prepared: Prepared) -> tuple[Activity, ...]:
     """What the neurons of a converted network do on the first calibration samples."""
-    x, _ = calibration_samples(model, inputs, None)
-    return activity_of(quantised_ann(prepared.graph), x[:SAMPLES])
+    given = calibration_samples(model, inputs, None)
+    return activity_of(quantised_ann(prepared.graph), given.x[:SAMPLES])
 
 
 def write_quantised(
@@ -116,49 +118,49 @@ def write_program(model: Model, output: Path, target: str, inputs: InputOptions,
     }
 
 
-def write_export(
-    model: Model,
-    output: Path,
-    target: str | None,
-    form: str | None,
-    input_: Path | None,
-    inputs: InputOptions,
-    options: ConvertOptions,
-    dialect: str | None = None,
-) -> dict[str, Any]:
-    """Write what a chip's own tools load (`target`), or a network in another format (`form`), for the importer of `dialect`.
+@dataclass(frozen=True)
+class ExportOptions:
+    """What `export` is to write: what a chip's own tools load (target), or the network in a format (form), one of the two.
 
-    With `input_` the files of a chip hold the events of its first sample too, and a network's spikes are compared on it.
-    The lines that load them with their tool are written beside them. Raises InvalidInput unless exactly one of target and form
-    is given, and for a target that has no files of its own.
+    dialect: whose importer a format is for. input_: the files of a chip hold the events of its first sample too, and a
+    network's spikes are compared on it.
     """
-    document = _exported(model, output, target, form, input_, inputs, options, dialect)
-    return with_lines(document, output, None if target is None else resolve_target(target).name, form)
+
+    target: str | None = None
+    form: str | None = None
+    dialect: str | None = None
+    input_: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.target is None) == (self.form is None):
+            raise InvalidInput("export", "it needs either --target or --format", f"Formats: {', '.join(FORMATS)}")
+        if self.form is not None and self.form not in FORMATS:
+            raise InvalidInput(f"--format {self.form}", "there is no such format", f"Known: {', '.join(FORMATS)}")
+
+
+def write_export(
+    model: Model, output: Path, wanted: ExportOptions, inputs: InputOptions, options: ConvertOptions
+) -> dict[str, Any]:
+    """Write what is wanted, and beside it the lines that load it with its tool.
+
+    Raises InvalidInput for a target that has no files of its own.
+    """
+    document = _exported(model, output, wanted, inputs, options)
+    return with_lines(document, output, None if wanted.target is None else resolve_target(wanted.target).name, wanted.form)
 
 
 def _exported(
-    model: Model,
-    output: Path,
-    target: str | None,
-    form: str | None,
-    input_: Path | None,
-    inputs: InputOptions,
-    options: ConvertOptions,
-    dialect: str | None,
+    model: Model, output: Path, wanted: ExportOptions, inputs: InputOptions, options: ConvertOptions
 ) -> dict[str, Any]:
-    """What write_export writes, without the lines that load it."""
-    if (target is None) == (form is None):
-        raise InvalidInput("export", "it needs either --target or --format", f"Formats: {', '.join(FORMATS)}")
-    if form is not None and form not in FORMATS:
-        raise InvalidInput(f"--format {form}", "there is no such format", f"Known: {', '.join(FORMATS)}")
-    if form == "netx" or is_loihi(target):
+    target = wanted.target
+    if wanted.form == "netx" or is_loihi(target):
         return export_netx(model, output, target or "loihi2", inputs, options)
     if target is not None and is_speck(target):
         return export_samna(model, output, target, inputs, options)
     if target is None:
         prepared = spiking(model, inputs, options)
-        if dialect is not None:
-            return export_dialect(model, prepared, output, dialect, input_, inputs)
+        if wanted.dialect is not None:
+            return export_dialect(model, prepared, output, wanted.dialect, wanted.input_, inputs)
         write_nir(prepared.graph, output)
         return {"schema": 1, "output": str(output), "files": [str(output)], "done": list(prepared.done)}
     chip = resolve_target(target)
@@ -167,8 +169,8 @@ def _exported(
         raise InvalidInput(f"--target {target}", what, "Use snnport lower for its program")
     program, done = lower(model, target, inputs, options)
     raster = None
-    if input_ is not None:
-        samples = inputs.load(input_, model, labels=inputs.labels)
+    if wanted.input_ is not None:
+        samples = inputs.load(wanted.input_, model, labels=inputs.labels)
         raster = stimulus_for(program.meta.get("encoder"), samples, program.n_steps).raster(0, 1)[0]
     files = chip.export(program, output, raster)
     return {"schema": 1, "output": str(output), "files": [str(path) for path in files], "done": list(done)}

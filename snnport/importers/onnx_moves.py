@@ -13,7 +13,7 @@ import numpy as np
 
 from snnport.errors import InvalidGraph, UnsupportedNode
 from snnport.importers.onnx_node import Op
-from snnport.importers.onnx_tensor import MAX_ELEMENTS
+from snnport.importers.onnx_tensor import refuse_beyond_limit
 from snnport.importers.onnx_view import ZERO, Batch, Index, Part, View, entries, moved, normal_axes
 
 EVERYTHING = 2**31 - 1
@@ -46,7 +46,7 @@ def take(op: Op, view: View, indices: Index, axis: int, batch: Batch) -> View:
         raise InvalidGraph(op.label, f"it takes entries {indices.min()}..{indices.max()} of an axis of {size}")
     if axis == 0 and batch.kept:
         raise _cuts(op, batch)
-    _limited(op, view.index.size // max(size, 1) * indices.size)
+    refuse_beyond_limit(op.label, view.index.size // max(size, 1) * indices.size)
     return moved(view, np.take(view.index, indices, axis=axis), op)
 
 
@@ -90,7 +90,7 @@ def pad(op: Op, view: View, pads: Sequence[int], axes: Sequence[int], mode: str,
         widths[axis] = [pads[i], pads[i + len(axes)]]
     cut = view.index[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(view.shape, widths, strict=True))]
     grown = [(max(a, 0), max(b, 0)) for a, b in widths]
-    _limited(op, math.prod(n + a + b for n, (a, b) in zip(cut.shape, grown, strict=True)))
+    refuse_beyond_limit(op.label, math.prod(n + a + b for n, (a, b) in zip(cut.shape, grown, strict=True)))
     extra = {"constant_values": ZERO} if mode == "constant" else {}
     if mode == "reflect" and any(max(g) >= n for n, g in zip(cut.shape, grown, strict=True)):
         raise InvalidGraph(op.label, f"it reflects more than there is: pads {tuple(pads)} of {view.shape}")
@@ -104,7 +104,7 @@ def expand(op: Op, view: View, shape: Sequence[int], batch: Batch) -> View:
         target = np.broadcast_shapes(view.shape, tuple(sizes))
     except ValueError:
         raise InvalidGraph(op.label, f"shape {view.shape} does not expand to {tuple(shape)}") from None
-    _limited(op, math.prod(target))
+    refuse_beyond_limit(op.label, math.prod(target))
     return _kept_batch(op, view, np.broadcast_to(view.index, target), batch)
 
 
@@ -112,7 +112,7 @@ def tile(op: Op, view: View, repeats: Sequence[int], batch: Batch) -> View:
     """ONNX Tile: each axis repeated."""
     if len(repeats) != view.index.ndim or min(repeats, default=1) < 1:
         raise InvalidGraph(op.label, f"its repeats {tuple(repeats)} are not those of {view.index.ndim} axes")
-    _limited(op, view.index.size * math.prod(repeats))
+    refuse_beyond_limit(op.label, view.index.size * math.prod(repeats))
     return _kept_batch(op, view, np.tile(view.index, tuple(repeats)), batch)
 
 
@@ -159,11 +159,6 @@ def _kept_batch(op: Op, view: View, index: Index, batch: Batch) -> View:
     if batch.kept and index.shape[0] != view.shape[0]:
         raise _cuts(op, batch)
     return replace(moved(view, np.ascontiguousarray(index), op), fresh=False)
-
-
-def _limited(op: Op, size: int) -> None:
-    if size > MAX_ELEMENTS:
-        raise InvalidGraph(op.label, f"its result has {size} values, the limit is {MAX_ELEMENTS}")
 
 
 def _cuts(op: Op, batch: Batch) -> UnsupportedNode:

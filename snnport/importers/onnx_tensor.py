@@ -16,6 +16,13 @@ Array: TypeAlias = npt.NDArray[Any]
 MAX_ELEMENTS = 2**24
 """Most values a tensor of one sample may have: far beyond any chip, far below what would exhaust a machine."""
 
+
+def refuse_beyond_limit(label: str, size: int) -> None:
+    """Raise InvalidGraph for a node whose result would have more than MAX_ELEMENTS values, before it is allocated."""
+    if size > MAX_ELEMENTS:
+        raise InvalidGraph(label, f"its result has {size} values, the limit is {MAX_ELEMENTS}")
+
+
 # data type -> (bytes a value takes in raw_data, the field that holds it otherwise), onnx.proto3, message TensorProto
 _STORED: dict[int, tuple[int, str]] = {
     TensorProto.FLOAT: (4, "float_data"),

@@ -62,6 +62,21 @@ def _flip(w: Writer, call: Call) -> None:
     w.op(call, "Slice", name, *(w.const(v) for v in lists))
 
 
+def _roll(w: Writer, call: Call) -> None:
+    """Axis by axis: what leaves at the end comes in front."""
+    x, axes = call.args["self"], call.ints("dims") if call.args.get("dims") else ()
+    if not axes:
+        raise UnsupportedNode(call.title, "it rolls over all axes at once, the batch among them", "Give it dims")
+    name = x.name
+    for shift, axis in zip(call.ints("shifts", len(axes)), axes, strict=True):
+        kept = x.shape[axis] - shift % x.shape[axis]
+        if kept == x.shape[axis]:
+            continue
+        ends = [[w.const([v]) for v in (start, end, axis, 1)] for start, end in ((kept, 2**62), (0, kept))]
+        name = w.part(call, "Concat", *(w.part(call, "Slice", name, *end) for end in ends), axis=axis)
+    w.op(call, "Identity", name)
+
+
 def _split(w: Writer, call: Call) -> None:
     a = call.args
     axis = int(a.get("dim", 0))
@@ -140,6 +155,7 @@ MOVES: Mapping[str, Rule] = MappingProxyType(
         "select": _select,
         "index_select": _index_select,
         "flip": _flip,
+        "roll": _roll,
         **dict.fromkeys(("split", "split_with_sizes", "chunk", "unbind"), _split),
         **dict.fromkeys(("pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d"), _pad),
         **dict.fromkeys(("replication_pad1d", "replication_pad2d"), _pad),

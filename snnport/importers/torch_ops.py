@@ -81,6 +81,14 @@ def _clip(w: Writer, call: Call) -> None:
     w.op(call, "Clip", a["self"].name, *bounds)
 
 
+def _threshold(w: Writer, call: Call) -> None:
+    a = call.args
+    if float(a["threshold"]) or float(a["value"]):
+        what = f"it gives {float(a['value']):g} up to {float(a['threshold']):g} and then the input: it jumps"
+        raise UnsupportedNode(call.title, what, "Train the network with ReLU in its place")
+    w.op(call, "Relu", a["self"].name)
+
+
 def _leaky(w: Writer, call: Call) -> None:
     w.op(call, "LeakyRelu", call.args["self"].name, alpha=float(call.args["negative_slope"]))
 
@@ -241,6 +249,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         **dict.fromkeys(("batch_norm", "_native_batch_norm_legit_no_training"), _batch_norm),
         **dict.fromkeys(("relu", "relu_"), _unary("Relu")),
         **dict.fromkeys(("relu6", "hardtanh", "hardtanh_", "clamp", "clamp_", "clamp_min", "clamp_max", "clip"), _clip),
+        **dict.fromkeys(("threshold", "threshold_"), _threshold),
         **dict.fromkeys(("leaky_relu", "leaky_relu_"), _leaky),
         **dict.fromkeys(("prelu", "_prelu_kernel"), _prelu),
         "abs": _unary("Abs"),

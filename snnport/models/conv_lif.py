@@ -68,6 +68,11 @@ def data(folder: Path | None, settings: Mapping[str, Any]) -> Splits:
     return replace(found, train_x=found.train_x[:, None], test_x=found.test_x[:, None])
 
 
+def wanted(name: str, code: str) -> float:
+    """What a row has to reach. In a code at another size than the reference's: its one-hot less what the code cost there."""
+    return round(ROWS[name] - (CODED["one-hot"] - CODED[code]), 4)
+
+
 def row(name: str) -> dict[str, Any]:
     """The settings that a row's name, conv-fc-batch-lr, stands for."""
     conv, fc, batch, lr = name.split("-")

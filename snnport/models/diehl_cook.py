@@ -97,7 +97,7 @@ RECIPE = Recipe(
         "rate": 0.1,
         "threshold": 5.0,
         "tau": 100.0,
-        "inhibition": 100.0,
+        "inhibition": 70.0,
         "samples": 60000,
         "order_seed": 0,
         "named_on": 10000,

@@ -108,9 +108,10 @@ RECIPE = Recipe(
         epochs=50,
         batch_size=32,
         lr=1e-3,
-        loss="cross-entropy{of=membrane,over=mean}",
+        loss="cross-entropy{of=membrane,over=last}",
         schedule="cosine",
         surrogate="triangular{height=0.3}",
+        augment=("image-shift{pixels=1}",),
         clip_grad=1.0,
     ),
     network=NETWORK,
@@ -118,6 +119,7 @@ RECIPE = Recipe(
     must_reach=0.98,
     tiny={"hidden_size": 16, "epochs": 1},
 )
+MEAN = "cross-entropy{of=membrane,over=mean}"
 LARGE = replace(
     RECIPE,
     name="lsnn-large",
@@ -130,7 +132,7 @@ PIXELS = replace(
     RECIPE,
     name="lsnn-pixels",
     about="the same, pixel by pixel in 784 steps",
-    fit=replace(RECIPE.fit, batch_size=128, lr=2e-3),
+    fit=replace(RECIPE.fit, batch_size=128, lr=2e-3, loss=MEAN, augment=()),
     network={**NETWORK, "task": "pixels"},
     must_reach=0.96,
 )
@@ -139,6 +141,7 @@ EPROP = replace(
     name="lsnn-eprop",
     about="the same, learned by e-prop: eligibility traces and a learning signal",
     source="G. Bellec et al., Nature Communications 11:3625, 2020",
+    fit=replace(RECIPE.fit, loss=MEAN, augment=()),
     trained_by="snnport.training.eprop:learned",
     must_reach=None,
 )

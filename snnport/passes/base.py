@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,6 +54,8 @@ class Pass(ABC):
     """One change of a graph. Fields are options."""
 
     name: ClassVar[str]
+    seeds: ClassVar[Mapping[str, int]] = MappingProxyType({})
+    """Of what `apply` draws at random, by what is drawn; numpy.random.default_rng takes the number."""
 
     @property
     def spelling(self) -> str:

@@ -8,7 +8,6 @@ bound that was found, so that its clip never acts. A rectifier with a maximum of
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from copy import copy
@@ -19,7 +18,7 @@ import nir
 import numpy as np
 import numpy.typing as npt
 
-from snnport.encoders import CountEncoder
+from snnport.encoders import encoder_of
 from snnport.errors import PassFailed
 from snnport.graph import Graph, names_of, predecessors, shapes, the_input, topological_order, with_nodes
 from snnport.ledger import Entry
@@ -45,26 +44,21 @@ class BoundCounts(Pass):
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         """The graph with other levels. Raises PassFailed if a sum is too large although all that feeds it is clipped."""
-        limit = 1 << (self.sum_bits - 1)
-        clipped = {n for n in names_of(graph, QuantReLU) if "maximum" in graph.nodes[n].metadata}
-        if clipped and not self.clip:
-            where = f"{self.spelling}: {', '.join(sorted(clipped))}"
-            what = f"{len(clipped)} rectifiers have a maximum, which no neuron of this code keeps"
+        kept = {n for n in names_of(graph, QuantReLU) if "maximum" in graph.nodes[n].metadata}
+        if kept and not self.clip:
+            where = f"{self.spelling}: {', '.join(sorted(kept))}"
+            what = f"{len(kept)} rectifiers have a maximum, which no neuron of this code keeps"
             raise PassFailed(where, what, "Use --code graded")
-        steps = _steps(graph)
-        while True:
-            ranges, excess = _ranges(graph, steps, clipped, limit)
-            if excess is None:
-                break
-            feeding = _rectifiers_before(graph, excess) - clipped if self.clip else set()
-            if not feeding:
-                worst = float(max(np.abs(part).max() for part in ranges[excess]))
-                raise PassFailed(
-                    f"{self.spelling}: {excess}",
-                    f"its sum may reach {worst:.0f} (2^{math.log2(worst):.1f}), {self.sum_bits} bits hold up to {limit - 1}",
-                    "Use fewer levels or bits" if self.clip else "Use fewer levels, bits or layers: --levels 15 --bits 4",
-                )
-            clipped |= feeding
+        found = bounds(graph, self.sum_bits, clip=self.clip)
+        ranges, clipped = found.ranges, found.clipped
+        if found.excess is not None:
+            reach = f"its sum may reach {found.worst:.0f} (2^{math.log2(found.worst):.1f})"
+            what = f"{reach}, {self.sum_bits} bits hold up to {(1 << (self.sum_bits - 1)) - 1}"
+            remedies = (
+                "Use fewer levels or bits, or leave --levels out",
+                "Use fewer levels, bits or layers: --levels 15 --bits 4",
+            )
+            raise PassFailed(f"{self.spelling}: {found.excess}", what, remedies[0] if self.clip else remedies[1])
         changed: dict[str, nir.NIRNode] = {}
         for name in names_of(graph, QuantReLU):
             node: Any = graph.nodes[name]
@@ -75,6 +69,33 @@ class BoundCounts(Pass):
         bits = {name: int(node.levels).bit_length() for name, node in changed.items() if isinstance(node, QuantReLU)}
         ctx.find(self.spelling, message_bits=bits, clipped=sorted(clipped))
         return with_nodes(graph, changed)
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """What sums and counts may be. ranges: of every node up to `excess`, the first whose sum leaves its bits however its
+    rectifiers are clipped, or None; there the sum itself. clipped: the rectifiers that keep their clip.
+    """
+
+    ranges: Mapping[str, Range]
+    clipped: frozenset[str]
+    excess: str | None
+
+    @property
+    def worst(self) -> float:
+        """The greatest magnitude of the sum of `excess`."""
+        return 0.0 if self.excess is None else float(max(np.abs(part).max() for part in self.ranges[self.excess]))
+
+
+def bounds(graph: Graph, sum_bits: int, *, clip: bool = True) -> Bounds:
+    """What the sums of a quantised ANN and its counts may be, with as few clips as keep sums in `sum_bits` bits."""
+    steps, clipped = _steps(graph), {n for n in names_of(graph, QuantReLU) if "maximum" in graph.nodes[n].metadata}
+    while True:
+        ranges, excess = _ranges(graph, steps, clipped, 1 << (sum_bits - 1))
+        feeding = counting_before(graph, excess) - clipped - {the_input(graph)} if clip and excess is not None else set()
+        if not feeding:
+            return Bounds(ranges, frozenset(clipped), excess)
+        clipped |= feeding
 
 
 def _steps(graph: Graph) -> dict[str, Callable[[Range], Range]]:
@@ -107,7 +128,7 @@ def _ranges(
     graph: Graph, steps: Mapping[str, Callable[[Range], Range]], clipped: set[str], limit: int
 ) -> tuple[dict[str, Range], str | None]:
     """The range of every node up to the first whose sum reaches `limit`, and its name; there the sum itself."""
-    encoder = CountEncoder.from_json(json.loads(graph.metadata["snnport"])["encoder"])
+    encoder = encoder_of(graph.metadata)
     shape = shapes(graph)[the_input(graph)]
     least = -encoder.levels if encoder.signed and not encoder.doubles else 0
     found: dict[str, Range] = {}
@@ -133,12 +154,12 @@ def _ranges(
     return found, None
 
 
-def _rectifiers_before(graph: Graph, name: str) -> set[str]:
-    """The rectifiers whose counts reach `name` without another between."""
+def counting_before(graph: Graph, name: str) -> set[str]:
+    """The rectifiers, and the input, whose counts reach the sum that enters `name`."""
     found, stack = set(), list(predecessors(graph, name))
     while stack:
         here = stack.pop()
-        if isinstance(graph.nodes[here], QuantReLU):
+        if isinstance(graph.nodes[here], QuantReLU | nir.Input):
             found.add(here)
         else:
             stack.extend(predecessors(graph, here))

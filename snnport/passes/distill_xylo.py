@@ -10,7 +10,9 @@ quantize-xylo among them, so that the loss on samples that taught nothing never 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -30,6 +32,8 @@ Three: TypeAlias = tuple[Any, Any, Any]
 MOST_STEPS = 1 << 15
 """Samples x steps that are learned from: 128 samples of 256 steps."""
 BATCH = 16
+SEED = 0
+"""Of the order in which samples teach."""
 JUDGES = 4
 """One sample in so many judges and does not teach."""
 DECAYS, SMALL = (0.9, 0.99), 1e-8
@@ -45,6 +49,7 @@ class DistillXylo(Pass):
     """
 
     name: ClassVar[str] = "distill-xylo"
+    seeds: ClassVar[Mapping[str, int]] = MappingProxyType({"order of samples in distill-xylo": SEED})
     theta: int = 4096
     most_shift: int = 7
     keep: str = "charge"
@@ -97,7 +102,7 @@ class DistillXylo(Pass):
         judging = judging if len(judging) else teaching
         best = lesson.matrices.weights
         first = least = lesson.loss(best, judging)
-        at, adam, order = 0, _Adam(lesson, self.theta), np.random.default_rng(0)
+        at, adam, order = 0, _Adam(lesson, self.theta), np.random.default_rng(SEED)
         for epoch in range(self.epochs):
             rate = self.rate * 0.5 * (1 + np.cos(np.pi * epoch / self.epochs))
             mixed = order.permutation(teaching)

@@ -183,8 +183,8 @@ def _conv_like(node: nir.Conv2d, weight: Array, bias: Array) -> nir.Conv2d:
 
 def _both_convolutions(first: nir.NIRNode, second: nir.NIRNode, shape: Shape, middle: Shape) -> nir.NIRNode | None:
     """One convolution for two: its kernel is the convolution of theirs, its stride the product."""
-    a = _as_convolution(first, shape)
-    b = _as_convolution(second, middle)
+    a = as_convolution(first, shape)
+    b = as_convolution(second, middle)
     if a is None or b is None:
         return None
     padding = conv_padding(a)
@@ -211,7 +211,7 @@ def _both_convolutions(first: nir.NIRNode, second: nir.NIRNode, shape: Shape, mi
     return nir.Conv2d((shape[1], shape[2]), kernel, stride, (top, left), (1, 1), 1, bias)
 
 
-def _as_convolution(node: nir.NIRNode, shape: tuple[int, ...]) -> Any:
+def as_convolution(node: nir.NIRNode, shape: tuple[int, ...]) -> Any:
     """`node` as a Conv2d on maps of `shape`, or None."""
     if len(shape) != 3:
         return None

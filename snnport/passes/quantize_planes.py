@@ -66,9 +66,7 @@ class QuantizePlanes(QuantizeSnn):
             return super().written(node, charged)
         if self._whole(node, charged):
             return _exactly(1.0, self.bits + 1)
-        q = self.fitted(node, charged)
-        threshold = float(np.min(getattr(node, "v_threshold", np.inf)))
-        if threshold >= MIN_THETA * q * (1 - 1e-9) and np.isfinite(threshold):
+        if self._one_scale(node, charged):
             return super().written(node, charged)
         q = self._unit(node, charged)
 
@@ -79,6 +77,13 @@ class QuantizePlanes(QuantizeSnn):
             return coded(old, codes, bias, q, PLANE_BITS + MOST_EXPONENT + 2), why
 
         return q, write
+
+    def _one_scale(self, node: Any, charged: Charged) -> bool:
+        """Whether one scale leaves the threshold codes enough. The fit, which takes long, only where it can matter."""
+        threshold = float(np.min(getattr(node, "v_threshold", np.inf))) * (1 + 1e-9)
+        if not np.isfinite(threshold) or threshold < MIN_THETA * self.smallest(node, charged):
+            return False
+        return threshold >= MIN_THETA * self.fitted(node, charged)
 
     def _unit(self, node: Any, charged: Charged) -> float:
         """The real value of one code of a population in planes."""

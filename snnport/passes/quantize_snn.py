@@ -127,6 +127,14 @@ class QuantizeSnn(Pass):
         return on_codes(node, shape, q, convention)
 
     def fitted(self, node: Any, charged: Charged) -> float:
+        """The smallest q with which everything fits its width, with a whole threshold where there is one."""
+        smallest = self.smallest(node, charged)
+        thresholds = np.unique(getattr(node, "v_threshold", 0.0))
+        if len(thresholds) > 1 or not thresholds[0] / smallest >= 1:
+            return smallest
+        return _with_whole_threshold(float(thresholds[0]), smallest, [weight for weight, _ in charged.values()])
+
+    def smallest(self, node: Any, charged: Charged) -> float:
         """The smallest q with which everything fits its width; 1 where all is 0."""
         parts = [(_peak([weight for weight, _ in charged.values()]), (1 << (self.bits - 1)) - 1)]
         # One less than the width holds: firing on v > theta is written as firing on v >= theta + 1.
@@ -135,11 +143,7 @@ class QuantizeSnn(Pass):
         if self.bias_bits:
             biases = [bias for _, bias in charged.values() if bias is not None]
             parts.append((_peak(biases), (1 << (self.bias_bits - 1)) - 1))
-        smallest = max(peak / most for peak, most in parts) or 1.0
-        thresholds = np.unique(getattr(node, "v_threshold", 0.0))
-        if len(thresholds) > 1 or not thresholds[0] / smallest >= 1:
-            return smallest
-        return _with_whole_threshold(float(thresholds[0]), smallest, [weight for weight, _ in charged.values()])
+        return max(peak / most for peak, most in parts) or 1.0
 
 
 def _with_whole_threshold(threshold: float, smallest: float, weights: list[Real]) -> float:

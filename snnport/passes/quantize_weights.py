@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import nir
 import numpy as np
 
-from snnport.encoders import CountEncoder
+from snnport.encoders import encoder_of
 from snnport.errors import PassFailed
 from snnport.graph import Graph, names_of, predecessors, the_input, topological_order, with_nodes
 from snnport.ledger import Entry
@@ -117,7 +117,7 @@ def output_scale(graph: Graph) -> float:
 
 def real_units(graph: Graph) -> dict[str, float]:
     """The real value of one count that enters or leaves each node, carried along linear nodes and max pooling."""
-    encoder = CountEncoder.from_json(json.loads(graph.metadata["snnport"])["encoder"])
+    encoder = encoder_of(graph.metadata)
     units = {the_input(graph): encoder.step}
     for name in topological_order(graph):
         node = graph.nodes[name]

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import ClassVar
 
-from snnport.encoders import CountEncoder
+from snnport.encoders import encoder_of
 from snnport.errors import PassFailed
 from snnport.graph import Graph, build, names_of
 from snnport.nodes import QuantReLU
@@ -37,7 +37,7 @@ class Spike(Pass):
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         """The spiking graph; metadata "snnport" holds coding, convention and encoder."""
-        encoder = CountEncoder.from_json(json.loads(graph.metadata["snnport"])["encoder"])
+        encoder = encoder_of(graph.metadata)
         code = CODES[self.code]
         spiking, coding = code.write(graph, Order(encoder, self.steps, ctx, self.spelling))
         header = {

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from snnport.report.units import number
 
 PASSING = ("created", "wall_s")
 """Entries that two runs of one thing never share."""
 NAMES = ("target", "name", "model", "node", "rule", "population", "file", "against")
 """Keys that name an entry of a list, the first that is there."""
 _MISSING = object()
+_NUMBERED = re.compile(r"\[\d+\]$")
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,31 @@ def changes(a: Any, b: Any, ignored: Collection[str]) -> tuple[Change, ...]:
     return tuple(
         Change(key, None if x is _MISSING else x, None if y is _MISSING else y) for key, x, y in found if not _same(x, y)
     )
+
+
+def lines(changed: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """(entry, before, after) for people: numbered entries of one list that changed together are one line."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for change in changed:
+        groups.setdefault(_NUMBERED.sub("[..]", change["entry"]), []).append(change)
+    found: list[tuple[str, str, str]] = []
+    for name, group in groups.items():
+        if len(group) == 1:
+            found.append((group[0]["entry"], _text(group[0]["a"]), _text(group[0]["b"])))
+            continue
+        found.append((name, _told(group, "a"), _told(group, "b")))
+    return found
+
+
+def _told(group: Sequence[Mapping[str, Any]], side: str) -> str:
+    n = sum(change[side] is not None for change in group)
+    return f"{n} other values" if n else "none"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return number(value, 6)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def flat(data: Any, ignored: Collection[str] = ()) -> dict[str, Any]:

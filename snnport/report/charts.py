@@ -8,6 +8,7 @@ from itertools import groupby
 
 from markupsafe import Markup
 
+from snnport.report.axis import ticks, window
 from snnport.report.report import Check, Energy, Run, Stage, TargetResult, Usage
 from snnport.report.svg import Bar, Row, Tick, picture, row_chart, tag
 from snnport.report.units import count, number, percent, plural, points, share, shortened, si
@@ -25,7 +26,7 @@ MOST_BINS, SHADES = 240, 12
 def waterfall(stages: Sequence[Stage]) -> Markup:
     """Accuracy from stage to stage: a stroke where it stands, a bar for what was lost or won. The axis shows the part used."""
     known = [s.accuracy for s in stages if s.accuracy is not None]
-    low, high, step = _window(known)
+    low, high, step = window(known)
     at = {s.name: 0.0 if s.accuracy is None else (s.accuracy - low) / (high - low) for s in stages}
     rows = []
     for stage, change in losses(tuple(stages)):
@@ -37,22 +38,8 @@ def waterfall(stages: Sequence[Stage]) -> Markup:
         if stage.accuracy is not None:
             marks.append(Tick(at[stage.name], title=percent(stage.accuracy)))
         rows.append(Row(stage.name, value, tuple(marks)))
-    n = round((high - low) / step)
-    decimals = max(0, -math.floor(math.log10(100 * step) + 1e-9))
-    ticks = [(i / n, f"{100 * (low + i * step):.{decimals}f} %") for i in range(n + 1)]
     text = ", ".join(f"{s.name} {percent(s.accuracy)}" for s in stages)
-    return row_chart(f"Accuracy by stage: {text}", rows, ticks)
-
-
-def _window(values: Sequence[float]) -> tuple[float, float, float]:
-    """Ends and tick distance of an axis that holds `values` with some room, in round steps."""
-    low, high = min(values, default=0.0), max(values, default=1.0)
-    # never closer than half a percentage point, so that noise does not look like a cliff
-    room = max(high - low, 0.005)
-    step = next(s for s in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if room / s <= 4 or s == 0.5)
-    first = max(0, math.floor((low - room * 0.1) / step + 1e-9))
-    last = min(round(1 / step), max(first + 1, math.ceil((high + room * 0.1) / step - 1e-9)))
-    return min(first, last - 1) * step, last * step, step
+    return row_chart(f"Accuracy by stage: {text}", rows, ticks(low, high, step))
 
 
 def energy_ranges(energy: Energy, samples: int) -> Markup:
@@ -72,8 +59,8 @@ def energy_ranges(energy: Energy, samples: int) -> Markup:
         marks = (Bar(at[0], at[2], "range", title), Tick(at[1], title=title)) if high > 0 else ()
         rows.append(Row(name, text, marks, css))
     every = math.ceil((last - first) / 5)
-    ticks = [((i - first) / (last - first), si(10.0**i, "J", 1)) for i in range(first, last + 1, every)]
-    return row_chart(f"Energy per sample by {energy.model}, in all and by term, low to high", rows, ticks)
+    decades = [((i - first) / (last - first), si(10.0**i, "J", 1)) for i in range(first, last + 1, every)]
+    return row_chart(f"Energy per sample by {energy.model}, in all and by term, low to high", rows, decades)
 
 
 def usage_bars(check: Check) -> Markup:

@@ -17,6 +17,8 @@ from snnport.report.units import count, number, plural
 SIDE, GAP, LABEL = 34, 3, 16
 ROW = 16
 MOST_CORES = 1024
+LIGHT = 0.6
+"""Share from which on a core is so dark that its letters are white."""
 UNUSED = "unused"
 
 
@@ -59,10 +61,10 @@ def traffic_sentence(run: Run) -> str:
         return ""
     rate = number(found.messages / found.barriers)
     hops = "" if found.hops is None else f", {count(found.hops)} hops from tile to tile"
-    return (
-        f"{count(found.messages)} messages ({rate} a step, {count(found.chip_messages)} of them between chips){hops}, "
-        f"{count(found.barriers)} barriers of {plural(found.chips, 'chip')}."
-    )
+    told = f"{count(found.messages)} messages ({rate} a step, {count(found.chip_messages)} of them between chips){hops}"
+    if run.events is not None:  # no step ends there for all cores at once
+        return f"{told}."
+    return f"{told}, {count(found.barriers)} barriers of {plural(found.chips, 'chip')}."
 
 
 def _place(core: int, mesh: tuple[int, ...]) -> tuple[int, int]:
@@ -84,13 +86,15 @@ def _core(core: int, use: CoreUse | None, limits: Mapping[str, int], column: int
         tag("title", f"core {core}: {words or UNUSED}"),
         tag("rect", class_="tile", x=x, y=y, width=SIDE, height=SIDE, rx=2),
     ]
+    most = max(share.values(), default=0.0)
+    ink = {"style": "fill: #fff"} if most > LIGHT else {}
     if share:
-        most = max(share.values())
         css = "over" if most > 1 else "full"
         shade = f"{min(0.15 + 0.7 * most, 0.85):.2f}"
         parts.append(tag("rect", class_=css, x=x, y=y, width=SIDE, height=SIDE, rx=2, fill_opacity=shade))
-        parts.append(tag("text", _percent(most), class_="core-share", x=x + SIDE / 2, y=y + SIDE - 6, text_anchor="middle"))
-    parts.append(tag("text", str(core), class_="core-label", x=x + 3, y=y + 10))
+        middle = {"x": x + SIDE / 2, "y": y + SIDE - 6, "text_anchor": "middle"}
+        parts.append(tag("text", _percent(most), class_="core-share", **middle, **ink))
+    parts.append(tag("text", str(core), class_="core-label", x=x + 3, y=y + 10, **ink))
     return tag("g", *parts)
 
 

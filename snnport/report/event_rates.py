@@ -59,7 +59,7 @@ def sentences(found: EventReport | None) -> list[str]:
         if total == 0:
             lines.append(f"{order} would change no spike.")
             continue
-        listed = ", ".join(f"{name} {count(n)}" for name, n in layers.items() if n)
+        listed = ", ".join(f"{count(n)} in {name}" for name, n in layers.items() if n)
         lines.append(f"{order} would change {count(total)} of {count(own)} spikes ({listed}).")
     return [*lines, *_load(found.rates)]
 

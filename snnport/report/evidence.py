@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from snnport.trace import Divergence
+
 
 @dataclass(frozen=True)
 class Invocation:
@@ -47,20 +49,13 @@ class Raster:
 
 
 @dataclass(frozen=True)
-class Parting:
+class Parting(Divergence):
     """The first place where the program and the reference executor differ, and both traces around it.
 
     first_step: of the windows. cause: a class of sim/causes.py, with `detail` in words. Windows are of the one neuron: spikes a
     step, and potentials where they were recorded, in the program's integers.
     """
 
-    quantity: str
-    population: str
-    sample: int
-    step: int
-    neuron: int
-    expected: float
-    actual: float
     cause: str
     detail: str
     first_step: int

@@ -9,10 +9,12 @@ from snnport.report.entrance import entrance_sentences
 from snnport.report.losses_words import cause_sentences
 from snnport.report.report import Report, Run, TargetResult
 from snnport.report.units import percent, plural, points, share
-from snnport.report.view import core_index, losses
+from snnport.report.view import core_index, losses, quoted
 
 NOTABLE_LOSS = 0.001
 """A loss of accuracy below a tenth of a percentage point is not worth a sentence."""
+CHANCE = 1.5
+"""Nor is one of so many samples."""
 READOUTS = frozenset({"I", "LI", "CubaLI"})
 """Node types that never fire."""
 LOPSIDED = 2.0
@@ -29,13 +31,30 @@ def next_steps(report: Report) -> tuple[str, ...]:
     found.extend(cause_sentences(report.losses) if report.losses is not None else ())
     found.extend(entrance_sentences(report.entrance, report.data.n_samples) if report.entrance is not None else ())
     readouts = {node.name for node in report.graph.nodes if node.type in READOUTS}
+    told: dict[str, list[str]] = {}
     for result in report.targets:
-        if result.run is not None:
-            found.extend(_activity(result, result.run, readouts))
-            if report.options.get("code") == "graded":
-                found.extend(_messages(result, result.run))
-            found.extend(_energy(result.run, file))
+        for sentence in _of_run(result, report, readouts, file):
+            told.setdefault(sentence, []).append(result.target)
+    found.extend(f"{', '.join(targets)}: {sentence}" for sentence, targets in told.items())
     return tuple(found) or ("Nothing is left to do: the network fits, is exact, and every count is priced.",)
+
+
+def _of_run(result: TargetResult, report: Report, readouts: Collection[str], file: str) -> Iterator[str]:
+    """What a target's run tells, without the target, so that what several say is told once."""
+    run = result.run
+    if run is None:
+        return
+    yield from _activity(result, run, readouts)
+    if report.options.get("code") == "graded":
+        yield from _messages(result, run)
+    yield from _energy(run)
+    if run.accuracy is None:
+        targets = shlex.quote(",".join(t.target for t in report.targets))
+        labelled = f"`snnport port {file} --target {targets} --input X --labels Y -o DIR`"
+        yield f"the data has no labels. For an accuracy, give them: {labelled}."
+    elif run.samples and run.samples < 1000:
+        step = percent(1 / run.samples)
+        yield f"the accuracy rests on {plural(run.samples, 'sample')}, one of which is {step}; run more samples."
 
 
 def _exactness(report: Report, file: str) -> Iterator[str]:
@@ -66,7 +85,7 @@ def _fit(result: TargetResult, file: str) -> Iterator[str]:
 def _accuracy(report: Report, file: str) -> Iterator[str]:
     drops = [(change, stage.name) for stage, change in losses(report.stages) if change is not None]
     worst, name = min(drops, default=(0.0, ""))
-    if worst < -NOTABLE_LOSS:
+    if worst < -max(NOTABLE_LOSS, CHANCE / max(report.data.n_samples, 1)):
         targets = ",".join(t.target for t in report.targets)
         yield (
             f"Most accuracy is lost at {name} ({points(worst)}). See what more levels or bits buy with "
@@ -75,15 +94,16 @@ def _accuracy(report: Report, file: str) -> Iterator[str]:
 
 
 def _activity(result: TargetResult, run: Run, readouts: Collection[str]) -> Iterator[str]:
-    silent = [name for name, spikes in run.spikes.items() if spikes == 0 and name not in readouts]
+    quiet = {*readouts, *run.never_fire}
+    silent = [name for name, spikes in run.spikes.items() if spikes == 0 and name not in quiet]
     if silent:
-        yield f"{result.target}: no neuron of {', '.join(silent)} ever fired on this data; it does no work."
+        yield f"no neuron of {', '.join(silent)} ever fired on this data; it does no work."
     busy = [c for c in run.core_cycles if c]
     if len(busy) > 1 and max(busy) * len(busy) > LOPSIDED * sum(busy):
         core = run.core_cycles.index(max(busy))
         names = sorted({p.population for p in result.placements if core_index(result, p.chip, p.core) == core})
         yield (
-            f"{result.target}: core {core}{' (' + ', '.join(names) + ')' if names else ''} works "
+            f"core {core}{' (' + ', '.join(names) + ')' if names else ''} works "
             f"{max(busy) * len(busy) / sum(busy):.1f} times as long as the mean core; split its populations to shorten a step."
         )
 
@@ -97,31 +117,26 @@ def _messages(result: TargetResult, run: Run) -> Iterator[str]:
     total = sum(neurons.values()) * run.samples
     if total:
         yield (
-            f"{result.target}: {sent / total:.3f} messages a neuron and sample ({plural(sent, 'message')} of "
+            f"{sent / total:.3f} messages a neuron and sample ({plural(sent, 'message')} of "
             f"{plural(sum(neurons.values()), 'neuron')} on {plural(run.samples, 'sample')}); none sends more than one."
         )
 
 
-def _energy(run: Run, file: str) -> Iterator[str]:
-    # the first model is the one the summary quotes
-    for energy in run.energy[:1]:
-        name, term = max(energy.terms.items(), key=lambda item: item[1].mid_j, default=("", None))
-        if term is not None and energy.mid_j > 0:
-            yield (
-                f"{run.target}: {name} takes {share(term.mid_j, energy.mid_j)} of the energy ({energy.model}); "
-                "fewer levels or sparser activity act on it first."
-            )
-        if energy.unpriced:
-            yield (
-                f"{run.target}: the energy leaves out {', '.join(energy.unpriced)} ({energy.model} has no price for them); "
-                "state this beside the figure."
-            )
-    if run.accuracy is None:
-        labelled = f"`snnport run {file} --target {shlex.quote(run.target)} --input X --labels Y`"
-        yield f"{run.target}: the data has no labels. For an accuracy, give them: {labelled}."
-    elif run.samples and run.samples < 1000:
-        step = percent(1 / run.samples)
-        yield f"{run.target}: the accuracy rests on {plural(run.samples, 'sample')}, one of which is {step}; run more samples."
+def _energy(run: Run) -> Iterator[str]:
+    energy = quoted(run)
+    if energy is None:
+        return
+    name, term = max(energy.terms.items(), key=lambda item: item[1].mid_j, default=("", None))
+    if term is not None and energy.mid_j > 0:
+        yield (
+            f"{name} takes {share(term.mid_j, energy.mid_j)} of the energy ({energy.model}); "
+            "fewer levels or sparser activity act on it first."
+        )
+    if energy.unpriced:
+        yield (
+            f"the energy leaves out {', '.join(energy.unpriced)} ({energy.model} has no price for them); "
+            "state this beside the figure."
+        )
 
 
 def _sentence(text: str) -> str:

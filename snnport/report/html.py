@@ -9,9 +9,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from snnport.report import charts, core_use, event_rates, interactive, raster, units, view
+from snnport.report import charts, core_use, event_rates, interactive, losses_words, raster, units, view
+from snnport.report.curve_picture import curve_picture
 from snnport.report.graph_picture import graph_picture
-from snnport.report.report import Report, TargetResult
+from snnport.report.losses import Losses
+from snnport.report.report import Energy, Report, Run, TargetResult
 
 _HERE = Path(__file__).parent
 MOST_LISTED = 16
@@ -31,6 +33,7 @@ def render(report: Report, interactive_charts: bool = True) -> str:
             style=style_sheet(),
             targets=targets,
             waterfall=charts.waterfall(report.stages) if any(s.accuracy is not None for s in report.stages) else None,
+            losses=_losses(report.losses or Losses()),
             network=graph_picture(report.graph) if report.graph.nodes else None,
             plotly=interactive.library() if plotted else None,
         )
@@ -62,6 +65,23 @@ def style_sheet() -> Markup:
     return Markup((_HERE / "page.css").read_text(encoding="utf-8"))
 
 
+def _losses(losses: Losses) -> dict[str, Any]:
+    """What the template shows of the layers and of the curve."""
+    curve = losses.curve
+    return {
+        "heads": losses_words.LAYER_HEADS,
+        "rows": losses_words.layer_rows(losses),
+        "first": losses.first,
+        "samples": losses.samples,
+        "curve": curve_picture(curve) if curve and curve.points else None,
+        "curve_heads": losses_words.curve_heads(curve) if curve else (),
+        "curve_rows": losses_words.curve_rows(curve) if curve else (),
+        "recommended": losses_words.curve_sentence(curve) if curve else "",
+        "tolerance": losses_words.tolerance_words(curve) if curve else "",
+        "against": curve.against if curve else "",
+    }
+
+
 def _target(result: TargetResult, report: Report, interactive_charts: bool) -> dict[str, Any]:
     """What the template shows of one target."""
     run = result.run
@@ -80,7 +100,7 @@ def _target(result: TargetResult, report: Report, interactive_charts: bool) -> d
         "traffic": core_use.traffic_sentence(run) if run else "",
         "events": event_rates.sentences(run.events) if run else [],
         "cores": view.cores_of(result),
-        "energies": [(e, charts.energy_ranges(e, run.samples)) for e in run.energy] if run else [],
+        "energies": [(e, charts.energy_ranges(e, run.samples)) for e in _ordered(run)] if run else [],
         "layers": layers,
         "bars": charts.spike_bars(layers) if layers else None,
         "rates": charts.rate_bars(layers) if any(layer.rate is not None for layer in layers) else None,
@@ -98,6 +118,11 @@ def _target(result: TargetResult, report: Report, interactive_charts: bool) -> d
             interactive.script_json(interactive.steps_figure(run, sizes)) if run and stepwise and interactive_charts else None
         ),
     }
+
+
+def _ordered(run: Run) -> list[Energy]:
+    """The estimates, that which the summary quotes first."""
+    return sorted(run.energy, key=lambda energy: energy is not view.quoted(run))
 
 
 def _plain(value: Any) -> str:

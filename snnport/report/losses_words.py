@@ -132,12 +132,18 @@ def curve_table(curve: Curve) -> RenderableType:
 
 def curve_sentence(curve: Curve) -> str:
     """The recommended point in words."""
-    limit = f"{100 * curve.tolerance:g} points"
+    limit = tolerance_words(curve)
     if curve.recommended is None:
         return f"No point loses {limit} or less. Try more {curve.against}, or --finetune."
     point = curve.points[curve.recommended]
     first = "" if point.input_levels == point.levels else f" --input-levels {point.input_levels}"
     return f"Recommended: --levels {point.levels}{first} ({point.steps} steps): the fewest steps that lose {limit} or less."
+
+
+def tolerance_words(curve: Curve) -> str:
+    """What the recommended point may lose."""
+    lost = round(100 * curve.tolerance, 10)
+    return f"{lost:g} {'point' if lost == 1 else 'points'}"
 
 
 def _table(*heads: str) -> Table:

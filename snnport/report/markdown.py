@@ -199,6 +199,7 @@ def _card(report: Report) -> Iterator[str]:
         rows += [("data", file.file), ("sha256", file.sha256)]
     rows += [(f"sha256 of {name}", sha) for name, sha in report.cost_models.items()]
     rows += [(f"seed of {name}", str(seed)) for name, seed in report.seeds.items()]
+    rows += [] if report.seeds else [("seeds", "none, nothing was drawn at random")]
     rows += [("samples", count(report.data.n_samples)), ("input scaling", report.data.scaling)]
     rows += [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in report.options.items()]
     rows += [("passes", ", ".join(report.passes)), ("created", report.created), *report.versions.items()]

@@ -212,6 +212,7 @@ class Run:
 
     neuron_updates: None where nothing counted them. cycles, time_s: None where the target has no model of time.
     spikes_per_step: population -> spikes of all samples in each step. core_cycles: busy cycles of each core, chip after chip.
+    never_fire: populations that are meant never to: read by their potential, or without a threshold within reach.
     """
 
     target: str
@@ -233,6 +234,7 @@ class Run:
     baselines: tuple[Baseline, ...] = ()
     traffic: Traffic | None = None
     events: EventReport | None = None
+    never_fire: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

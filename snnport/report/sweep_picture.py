@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from snnport.report.axis import ticks, window
 from snnport.report.svg import joined, tag
 from snnport.report.sweep import DONE, Row
 from snnport.report.units import NONE, between, number, percent, plural, si
@@ -78,7 +79,7 @@ def panel_parts(rows: Sequence[Row], panel: Panel) -> list[Markup]:
     points = _points(rows, panel)
     xs, ys = [x for x, _, _ in points], [y for _, y, _ in points]
     low, high = _decades(xs)
-    bottom, top, step = _span(ys)
+    bottom, top, step = window(ys)
 
     def across(x: float) -> float:
         return LEFT + (math.log10(x) - low) / (high - low) * (WIDTH - LEFT - RIGHT)
@@ -87,9 +88,8 @@ def panel_parts(rows: Sequence[Row], panel: Panel) -> list[Markup]:
         return HEIGHT - BOTTOM - (y - bottom) / (top - bottom) * (HEIGHT - TOP - BOTTOM)
 
     parts = [tag("text", "accuracy", class_="small", x=LEFT, y=18)]
-    for i in range(round((top - bottom) / step) + 1):
-        y = bottom + i * step
-        text = f"{100 * y:.{0 if step >= 0.01 else 1}f} %"
+    for at, text in ticks(bottom, top, step):
+        y = bottom + at * (top - bottom)
         parts.append(tag("line", class_="guide", x1=LEFT, x2=WIDTH - RIGHT, y1=up(y), y2=up(y)))
         parts.append(tag("text", text, class_="small", x=LEFT - 6, y=up(y) + 4, text_anchor="end"))
     for x in _ticks(low, high):
@@ -155,16 +155,6 @@ def _ticks(low: float, high: float) -> list[float]:
             break
     every = -(-len(found) // 5)
     return found[::every]
-
-
-def _span(values: Sequence[float]) -> tuple[float, float, float]:
-    """Ends and tick distance of the accuracy axis, in round steps."""
-    low, high = min(values), max(values)
-    room = max(high - low, 0.005)
-    step = next(s for s in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if room / s <= 4 or s == 0.5)
-    bottom = max(0.0, math.floor((low - 0.05 * room) / step) * step)
-    top = max(bottom + step, math.ceil((high + 0.05 * room) / step - 1e-9) * step)
-    return bottom, top, step
 
 
 def _legend(rows: Sequence[Row]) -> list[Markup]:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from snnport.report import view
+from snnport.report.changes import lines as changed_lines
 from snnport.report.entrance import Entrance, entrance_words
 from snnport.report.event_rates import sentences as event_sentences
 from snnport.report.losses_words import losses_table, silent_neurons
@@ -22,6 +23,8 @@ from snnport.report.plain import read
 from snnport.report.report import Check, Energy, Report, Run, Stage, TargetResult, Violation
 from snnport.report.units import count, number, percent, plural, points, printable, shape, si
 
+MOST_LINES = 200
+"""Changes that a terminal lists."""
 _GOOD, _BAD, _PART = "green", "bold red", "yellow"
 
 
@@ -46,7 +49,7 @@ def inspection(data: Mapping[str, Any]) -> RenderableType:
 def check_result(data: Mapping[str, Any]) -> RenderableType:
     """Whether a network fits. `data`: the document of `check --json`. Raises InvalidInput if it is malformed."""
     result = read(Check, data, "check")
-    return Group(*_done(data), *_fixes(data), _check(result))
+    return Group(*_done(data), *_fixes(data), *_seeds(data), _check(result))
 
 
 def run_result(data: Mapping[str, Any]) -> RenderableType:
@@ -70,6 +73,7 @@ def run_result(data: Mapping[str, Any]) -> RenderableType:
         *(_energy(energy, result) for energy in result.energy),
         *(_text(line) for line in (*view.baselines(result), *event_sentences(result.events))),
         *(_text(line, style=_PART) for line in silent_neurons(data)),
+        *_seeds(data),
         *compared,
     )
 
@@ -87,7 +91,7 @@ def validation(data: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [_stages(stages), verdict]
     if data.get("first_divergence"):
         parts.append(_text(f"first divergence: {_divergence(data['first_divergence'])}", style=_BAD))
-    return Group(*parts, *losses_table(data.get("losses")))
+    return Group(*parts, *losses_table(data.get("losses")), *_seeds(data))
 
 
 def port_summary(report: Report, files: Sequence[object] = ()) -> RenderableType:
@@ -106,6 +110,7 @@ def port_summary(report: Report, files: Sequence[object] = ()) -> RenderableType
     if report.stages:
         parts += [_stages(report.stages), _text(view.exactness_sentence(report))]
     parts += [_text(f"{i}. {step.replace('`', '')}") for i, step in enumerate(report.next_steps, start=1)]
+    parts.append(_text(view.seeds_sentence(report.seeds), style="dim"))
     parts += [_text(f"wrote {file}", style="dim") for file in files]
     return Group(*parts)
 
@@ -124,6 +129,7 @@ def conversion(data: Mapping[str, Any]) -> RenderableType:
     parts += [_text(line) for line in _findings(data["findings"])]
     parts += [_text(f"warning: {warning}", style=_PART) for warning in data["warnings"]]
     parts += [_text(line, style=_PART) for line in silent_neurons(data)]
+    parts += _seeds(data)
     parts.append(_text(f"wrote {data['output']}"))
     return Group(*parts)
 
@@ -179,8 +185,10 @@ def comparison(data: Mapping[str, Any]) -> RenderableType:
         return _text(f"equal{compared}", style=_GOOD)
     if data.get("first"):
         return _text(f"first difference: {_divergence(data['first'])}", style=_BAD)
-    rows = [(c["entry"], _plain(c["a"]), _plain(c["b"])) for c in data["changes"]]
-    return Group(_table(("entry", "A", "B"), rows), _text(f"{plural(len(rows), 'entry', 'entries')} changed", style=_BAD))
+    rows = changed_lines(data["changes"])
+    left = f", {plural(len(rows) - MOST_LINES, 'line')} more in --json" if len(rows) > MOST_LINES else ""
+    words = f"{plural(len(data['changes']), 'entry', 'entries')} changed{left}"
+    return Group(_table(("entry", "A", "B"), rows[:MOST_LINES]), _text(words, style=_BAD))
 
 
 def replayed(data: Mapping[str, Any]) -> RenderableType:
@@ -221,6 +229,11 @@ def health(data: Mapping[str, Any]) -> RenderableType:
 def _done(data: Mapping[str, Any]) -> list[Text]:
     """The steps that went before the verb's own."""
     return [_text(f"done: {step}", style="dim") for step in data.get("done", ())]
+
+
+def _seeds(data: Mapping[str, Any]) -> list[Text]:
+    """What was drawn at random; nothing of a document of an older snnport."""
+    return [_text(view.seeds_sentence(data["seeds"]), style="dim")] if "seeds" in data else []
 
 
 def _check(result: Check) -> RenderableType:

@@ -9,6 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from snnport.report.view import seeds_sentence
+
 
 def recipe_list(data: Mapping[str, Any]) -> RenderableType:
     """The recipes. `data`: the document of `train --list --json`."""
@@ -34,5 +36,6 @@ def trained(data: Mapping[str, Any]) -> RenderableType:
         told = ", ".join(f"{name} {value:.4g}" for name, value in entry.items() if name != "epoch")
         lines.append(Text(f"epoch {entry['epoch']:.0f}: {told}"))
     lines += [Text(f"warning: {warning}", style="yellow") for warning in data["warnings"]]
+    lines.append(Text(seeds_sentence(data.get("seeds", {}))))
     lines.append(Text(f"wrote {data['output']} and its log"))
     return Group(*lines)

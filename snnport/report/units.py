@@ -46,9 +46,13 @@ def si(value: float | None, unit: str, digits: int = 3) -> str:
     return f"{rounded / 10.0**power:.{decimals}f} {_PREFIXES[power]}{unit}".replace("-", MINUS)
 
 
-def between(low: float, high: float, unit: str) -> str:
-    """The range from `low` to `high` in two significant digits each: "8.1 to 16 uJ", one unit where both share it."""
-    first, last = si(low, unit, 2), si(high, unit, 2)
+def between(low: float, high: float, unit: str, mid: float | None = None) -> str:
+    """The range from `low` to `high` in two significant digits each: "8.1 to 16 uJ", one unit where both share it.
+
+    mid: a value between them that stands beside the range; three digits where two would leave it out.
+    """
+    wide = mid is None or low == high or float(f"{low:.1e}") <= mid <= float(f"{high:.1e}")
+    first, last = si(low, unit, 2 if wide else 3), si(high, unit, 2 if wide else 3)
     if first == last:
         return first
     head, _, tail = first.rpartition(" ")

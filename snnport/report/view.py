@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from snnport.report.report import BreakEven, Check, Energy, Picture, Report, Run, Stage, TargetResult, Usage
+from snnport.report.report import BreakEven, Check, Energy, Picture, Report, Run, Stage, TargetResult, Usage, Violation
 from snnport.report.units import NONE, between, count, number, percent, plural, points, share, si
 
 
@@ -47,7 +47,7 @@ class Layer:
 def summary(result: TargetResult) -> Summary:
     """The line of `result` in the table over all targets."""
     run = result.run
-    energy = run.energy[0] if run and run.energy else None
+    energy = quoted(run) if run else None
     return Summary(
         target=result.target,
         verdict=verdict(result),
@@ -61,6 +61,19 @@ def summary(result: TargetResult) -> Summary:
         reason=reason(result),
         chips=chips(result),
     )
+
+
+def quoted(run: Run) -> Energy | None:
+    """The estimate that a summary quotes: the first that prices something of the run."""
+    return next((energy for energy in run.energy if energy.high_j > 0), None)
+
+
+def grouped(findings: Sequence[Violation]) -> tuple[Violation, ...]:
+    """Findings that say the same of several places as one line each, in their order."""
+    places: dict[tuple[str, str, str], list[str]] = {}
+    for found in findings:
+        places.setdefault((found.rule, found.message, found.remedy), []).append(found.where)
+    return tuple(Violation(rule, ", ".join(where), what, remedy) for (rule, what, remedy), where in places.items())
 
 
 def chips(result: TargetResult) -> str:
@@ -106,7 +119,8 @@ def latency(run: Run | None) -> str:
 
 def energy_range(energy: Energy, run: Run) -> str:
     """The range of the energy a sample takes; empty for no samples."""
-    return between(energy.low_j / run.samples, energy.high_j / run.samples, "J") if run.samples else ""
+    n = run.samples
+    return between(energy.low_j / n, energy.high_j / n, "J", energy.mid_j / n) if n else ""
 
 
 def timing(run: Run) -> tuple[tuple[str, str], ...]:
@@ -121,6 +135,8 @@ def timing(run: Run) -> tuple[tuple[str, str], ...]:
     if seconds:
         rows.append(("latency per sample", si(seconds, "s")))
         rows.append(("throughput, one sample after another", f"{number(1 / seconds, 3)} samples/s"))
+    elif run.cycles is None:
+        rows.append(("latency per sample", "not known: no model of this chip's time"))
     if any(run.core_cycles):
         busy = [c for c in run.core_cycles if c]
         ratio = max(busy) * len(busy) / sum(busy)
@@ -174,7 +190,9 @@ def accuracy_sentence(report: Report) -> str:
     first, last = known[0], known[-1]
     if len(known) == 1 or first.accuracy is None or last.accuracy is None:
         return f"Accuracy is {percent(last.accuracy)} ({last.name})."
-    text = f"The last stage, {last.name}, reaches {percent(last.accuracy)}"
+    ran = [result.target for result in report.targets if result.run is not None]
+    where = f" on {ran[0]}" if len(ran) > 1 else ""
+    text = f"The last stage, {last.name}, reaches {percent(last.accuracy)}{where}"
     change = last.accuracy - first.accuracy
     text += f", {points(change)} against {first.name} ({percent(first.accuracy)})"
     drops = [(b.accuracy - a.accuracy, b.name) for a, b in pairwise(known) if a.accuracy is not None and b.accuracy is not None]
@@ -283,6 +301,12 @@ def agreement_sentence(result: TargetResult) -> str:
         f"On {over} the program first leaves the reference executor in {p.population}, neuron {p.neuron}, at step {p.step} of "
         f"sample {p.sample}: {p.quantity} is {number(p.actual)}, expected {number(p.expected)}.{cause}{detail}"
     )
+
+
+def seeds_sentence(seeds: Mapping[str, int]) -> str:
+    """What was drawn at random, and the seed of each."""
+    told = ", ".join(f"{seed} of {name}" for name, seed in seeds.items())
+    return f"seed {told}" if told else "no seed: nothing was drawn at random"
 
 
 def replay_command(report: Report) -> str:

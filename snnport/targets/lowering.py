@@ -13,6 +13,7 @@ from typing import Any
 import nir
 
 from snnport.chip import Chip
+from snnport.datasets.label_codes import MARK, code_of, code_to_json, readout_of
 from snnport.errors import InvalidGraph
 from snnport.graph import names_of
 from snnport.passes.paths import output_populations
@@ -81,6 +82,8 @@ def assemble(
         "readout": _readout_rule(plan, outputs),
         "scale": dict(plan.scale),
     }
+    if (code := code_of(plan.graph.metadata)) is not None:
+        meta[MARK] = code_to_json(code)
     if offset_of(plan) and free:
         meta["v_offset"] = dict.fromkeys(free, offset_of(plan))
     return Program(
@@ -97,7 +100,7 @@ def assemble(
 
 
 def _readout_rule(plan: Plan, outputs: tuple[str, ...]) -> str:
-    """How a prediction is read: spike counts; of membranes the last potential in a coded network, else their sum."""
+    """How a prediction is read: spike counts; of membranes the last potential in a coded network, else as told."""
     if all(isinstance(plan.graph.nodes[name], nir.IF | nir.LIF | nir.CubaLIF) for name in outputs):
         return "count"
-    return "sum" if plan.coding is None else "last"
+    return readout_of(plan.graph.metadata) if plan.coding is None else "last"

@@ -37,8 +37,12 @@ def unsupported(graph: Graph, chip: Chip, allowed: tuple[type[nir.NIRNode], ...]
             remedy = "Convert the network to spikes first: snnport convert"
         else:
             remedy = f"It takes {known}"
-        found.append(finding(name, f"a {kind} has no counterpart on {chip.name}", remedy))
+        found.append(finding(name, f"{_article(kind)} {kind} has no counterpart on {chip.name}", remedy))
     return Findings(violations=tuple(found))
+
+
+def _article(kind: str) -> str:
+    return "an" if kind[0] in "AEIO" else "a"
 
 
 def malformed_paths(graph: Graph, chip: Chip) -> Findings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +13,16 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from snnport.datasets.label_codes import MARK, READOUT, LabelCode, code_to_json
 from snnport.datasets.splits import Splits
 from snnport.errors import InvalidInput
-from snnport.graph import Graph
+from snnport.graph import Graph, build
 from snnport.models.recipe import Fit
 from snnport.spelling import parse_among
+from snnport.training.augment_steps import change_of
 from snnport.training.batches import ArrayBatches, Batch
 from snnport.training.checkpoint import seed_all
+from snnport.training.decoders import Coded, Membrane
 from snnport.training.loop import Loss, Plan, Progressed, Report, fit
 from snnport.training.module import SpikingModule, as_module
 from snnport.training.objective import Objective
@@ -90,7 +94,13 @@ def train_graph(
     part = splits.held_out(how.validation, how.seed) if how.validation else splits
     asks = objective.decoder is not None and splits.train_y.ndim == 1
     chosen = asks and how.validation > 0
-    batches = ArrayBatches((part.train_x, part.train_y), how.batch_size, how.seed, change=_with_seeds)
+    augmented = change_of(how.augment)
+    batches = ArrayBatches(
+        (part.train_x, part.train_y),
+        how.batch_size,
+        how.seed,
+        change=lambda batch, rng: _with_seeds(augmented(batch, rng), rng),
+    )
     plan = Plan(
         how.epochs,
         clip_norm=how.clip_grad,
@@ -114,7 +124,9 @@ def train_graph(
     )
     module.eval()
     known = asks and at.finished and len(splits.test_x)
-    return Trained(module.to_graph(), at, accuracy(objective, module, splits.test_x, splits.test_y) if known else None)
+    return Trained(
+        _read_as(module.to_graph(), objective), at, accuracy(objective, module, splits.test_x, splits.test_y) if known else None
+    )
 
 
 def module_of(graph: Graph, how: Fit) -> SpikingModule:
@@ -158,6 +170,18 @@ def accuracy(objective: Objective, module: nn.Module, x: npt.NDArray[Any], y: np
     """The fraction of samples whose label `module` gives."""
     assert isinstance(module, SpikingModule)
     return float(np.mean(objective.answers(module, x) == y))
+
+
+def _read_as(graph: Graph, objective: Objective) -> Graph:
+    """The graph, and in its metadata how its output is read where that is neither the greatest count nor the greatest sum:
+    another potential than the sum ("readout"), and the code in which neurons spell labels (datasets/label_codes.py)."""
+    decoder, told = objective.decoder, dict(graph.metadata)
+    if isinstance(decoder, Membrane | Coded) and decoder.reads_v and decoder.over in ("last", "max"):
+        told[READOUT] = decoder.over
+    if isinstance(decoder, Coded):
+        each_step = decoder.of == "rate" or (decoder.of == "membrane" and decoder.over == "mean")
+        told[MARK] = json.dumps(code_to_json(LabelCode(decoder.code, decoder.classes, decoder.middle, each_step)))
+    return build(graph.nodes, graph.edges, told)
 
 
 def device_of(name: str) -> torch.device:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from snnport.errors import InvalidInput
-from snnport.training.label_codes import LABEL_CODES, nearest_label
+from snnport.training.label_codes import nearest_label, patterns_of
 from snnport.training.reading import Reading
 
 
@@ -101,7 +101,7 @@ class Coded:
     def labels(self, spikes: Tensor | None, v: Tensor | None) -> Tensor:
         """nearest_label of the reading."""
         values = Reading(self.of, self.over).of_output(spikes, v)
-        return nearest_label(values - self.middle, LABEL_CODES[self.code].patterns(self.classes).to(values.device))
+        return nearest_label(values - self.middle, patterns_of(self.code, self.classes).to(values.device))
 
 
 def first_steps(spikes: Tensor) -> Tensor:

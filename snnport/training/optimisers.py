@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 
@@ -27,29 +27,23 @@ class Adam:
     beta2: float = 0.999
     eps: float = 1e-8
     weight_decay: float = 0.0
+    kind: ClassVar[Any] = torch.optim.Adam
 
     def make(self, parameters: Iterable[Any]) -> torch.optim.Optimizer:
-        """torch.optim.Adam."""
-        return torch.optim.Adam(
-            parameters, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps, weight_decay=self.weight_decay
+        """Torch's own."""
+        betas = (self.beta1, self.beta2)
+        made: torch.optim.Optimizer = self.kind(
+            parameters, lr=self.lr, betas=betas, eps=self.eps, weight_decay=self.weight_decay
         )
+        return made
 
 
 @dataclass(frozen=True)
-class AdamW:
+class AdamW(Adam):
     """Loshchilov & Hutter, ICLR 2019: as Adam, the decay apart from the gradient."""
 
-    lr: float = 1e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
     weight_decay: float = 0.01
-
-    def make(self, parameters: Iterable[Any]) -> torch.optim.Optimizer:
-        """torch.optim.AdamW."""
-        return torch.optim.AdamW(
-            parameters, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps, weight_decay=self.weight_decay
-        )
+    kind: ClassVar[Any] = torch.optim.AdamW
 
 
 @dataclass(frozen=True)

@@ -48,46 +48,39 @@ class RateL2:
 
 
 @dataclass(frozen=True)
-class Upper:
-    """weight times the mean squared excess of rates over `bound`: of every neuron and sample, or of the population's mean."""
+class _Bound:
+    """A bound of rates, of every neuron and sample or of the population's mean."""
 
     weight: float
     bound: float
     per: str = "neuron"
 
     def __post_init__(self) -> None:
-        _require(self.per)
+        if self.per not in PER:
+            raise InvalidInput("per", f"there is no '{self.per}'", f"Known: {', '.join(PER)}")
 
-    def value(self, spikes: Tensor) -> Tensor:
-        """weight mean(max(0, rate - bound)^2)."""
-        return self.weight * ((_rates(spikes, self.per) - self.bound).clamp(min=0) ** 2).mean()
+    def over(self, spikes: Tensor) -> Tensor:
+        """Rates less the bound, (batch, *shape) or (batch,)."""
+        rates = spikes.mean(1)
+        return (rates if self.per == "neuron" else rates.flatten(1).mean(1)) - self.bound
 
 
 @dataclass(frozen=True)
-class Lower:
+class Upper(_Bound):
+    """weight times the mean squared excess of rates over `bound`: of every neuron and sample, or of the population's mean."""
+
+    def value(self, spikes: Tensor) -> Tensor:
+        """weight mean(max(0, rate - bound)^2)."""
+        return self.weight * (self.over(spikes).clamp(min=0) ** 2).mean()
+
+
+@dataclass(frozen=True)
+class Lower(_Bound):
     """weight times the mean squared lack of rates below `bound`: of every neuron and sample, or of the population's mean."""
-
-    weight: float
-    bound: float
-    per: str = "neuron"
-
-    def __post_init__(self) -> None:
-        _require(self.per)
 
     def value(self, spikes: Tensor) -> Tensor:
         """weight mean(max(0, bound - rate)^2)."""
-        return self.weight * ((self.bound - _rates(spikes, self.per)).clamp(min=0) ** 2).mean()
-
-
-def _rates(spikes: Tensor, per: str) -> Tensor:
-    """(batch, *shape), or (batch,)."""
-    rates = spikes.mean(1)
-    return rates if per == "neuron" else rates.flatten(1).mean(1)
-
-
-def _require(per: str) -> None:
-    if per not in PER:
-        raise InvalidInput("per", f"there is no '{per}'", f"Known: {', '.join(PER)}")
+        return self.weight * (self.over(spikes).clamp(max=0) ** 2).mean()
 
 
 REGULARISERS = MappingProxyType({"rate-l1": RateL1, "rate-l2": RateL2, "upper": Upper, "lower": Lower})

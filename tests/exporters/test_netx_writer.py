@@ -106,11 +106,11 @@ def test_the_lines_that_load_it(tmp_path: Path) -> None:
     program = program_of("biased")[0]
     lines = write_netx(program, tmp_path / "n.net")
     assert lines == loading_lines(netx_of(program), "n.net")
-    assert 'Network(net_config="n.net", reset_interval=1073741824, reset_offset=1)' in lines[1]
+    assert 'Network(net_config="n.net", reset_interval=1073741824, reset_offset=1)' in lines[7]
     driven = {"type": "input", "shape": [2], "neuron": neuron(iDecay=4096)}
     first = write_netx(program_of_file(write(tmp_path / "d.net", driven, dense([[2, 4]])), 9), tmp_path / "e.net")
-    assert "reset_interval=9)" in first[1]
-    assert "bias_mant.init" in first[2]
+    assert "reset_interval=9)" in first[7]
+    assert "bias_mant.init" in first[8]
 
 
 # ---------------------------------------------------------------------------------------------------------------- refused

@@ -203,7 +203,7 @@ def report(**changes: object) -> EventReport:
 def test_sentences(changes: dict, words: str) -> None:
     lines = sentences(report(**changes))
     assert words in lines[-1]
-    assert lines[1] == "time-stepped would change 10 of 100 spikes (a 10)."
+    assert lines[1] == "time-stepped would change 10 of 100 spikes (10 in a)."
     assert sentences(None) == rate_rows(None) == []
     assert sentences(report(busiest=None))[-1] == lines[1]
     assert rate_rows(report())[0][0] == "a"

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command import Command
 
-from snnport.errors import InvalidInput
+from snnport.chip import Chip
+from snnport.errors import InvalidInput, PassFailed
+from snnport.flow.convert import ConvertOptions
+from snnport.flow.model import open_model
+from snnport.flow.port import port
+from snnport.flow.prepare import InputOptions
 from snnport.flow.replay import replay
-from snnport.report.changes import changes, flat
+from snnport.graph import Graph
+from snnport.passes.base import Pass
+from snnport.report.changes import changes, flat, lines
+from snnport.targets.base import resolve_target
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +51,7 @@ def test_the_report_says_what_it_rests_on(ported: Path) -> None:
     report = json.loads((ported / "out" / "report.json").read_text())
     assert {"chip cpu", "chip speck2f", "cpu_45nm.toml"} <= set(report["cost_models"])
     assert all(len(sha) == 64 for sha in report["cost_models"].values())
-    assert report["seeds"] == {"uniform calibration samples": 0}
+    assert report["seeds"] == {}
     assert report["invocation"]["targets"] == ["cpu", "speck2f"]
     assert report["invocation"]["inputs"]["scale"] == 16
     assert report["options"]["levels"] == 8
@@ -126,14 +135,38 @@ def test_comparing_two_reports_shows_what_changed(snnport: Command, ported: Path
     assert snnport("compare", first, second, "--json").data["equal"] is True
     report["targets"].reverse()
     report["options"]["bits"] = 6
-    del report["seeds"]
+    report["seeds"] = {"uniform calibration samples": 0}
     second.write_text(json.dumps(report))
     answer = snnport("compare", first, second, "--json")
     assert answer.code == 1
     assert {c["entry"]: (c["a"], c["b"]) for c in answer.data["changes"]} == {
         "options.bits": (8, 6),
-        "seeds.uniform calibration samples": (0, None),
+        "seeds.uniform calibration samples": (None, 0),
     }
+
+
+def test_a_chip_whose_passes_refuse_is_a_row_among_several(ported: Path) -> None:
+    def refusing(graph: Graph, chip: Chip) -> tuple[Pass, ...]:
+        raise PassFailed("quantize-shifts{bits=8}", "it keeps no such reset", "Use another chip")
+
+    cpu = resolve_target("cpu")
+    odd = replace(cpu, preparing=refusing)
+    model = open_model(ported / "digits.onnx")
+    inputs = InputOptions(scale=16.0)
+    samples = inputs.load(ported / "x.npz", model)
+    options = ConvertOptions(levels=4)
+    report, programs, _ = port(model, [odd, cpu], samples, [], inputs, options)
+    first, second = report.targets
+    assert (first.check.fits, second.check.fits, list(programs)) == (False, True, ["cpu"])
+    assert first.why_not == "passes: cpu: quantize-shifts: it keeps no such reset. Use another chip."
+    with pytest.raises(PassFailed, match="it keeps no such reset"):
+        port(model, [odd], samples, [], inputs, options)
+
+
+def test_numbers_of_one_list_are_one_line_for_people() -> None:
+    found = changes({"n": [1, 2, 3], "m": [4], "x": 1}, {"n": [5, 6], "m": [7], "x": None}, ())
+    told = lines([vars(change) for change in found])
+    assert told == [("n[..]", "3 other values", "2 other values"), ("m[0]", "4", "7"), ("x", "1", "null")]
 
 
 def test_entries_are_named_by_what_they_are() -> None:

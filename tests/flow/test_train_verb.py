@@ -280,3 +280,16 @@ def test_an_ann_is_tuned_as_a_spiking_network(tmp_path: Path) -> None:
     teaching = (*words, "--teacher", path, "--share", 0.5)
     code, found = verb(tmp_path / "a.nir", "-o", tmp_path / "b.nir", *teaching, "--encoder", "direct{steps=8}")
     assert code == 0
+
+
+def test_a_file_says_how_it_is_read(tmp_path: Path) -> None:
+    path, test = tmp_path / "toy.nir", tmp_path / "test.npz"
+    for words in (("--readout-type", "last"), ("--loss", "coded-cross-entropy{code=inverted-one-hot,classes=2,over=max}")):
+        code, found = verb("toy", "-o", path, "--test-input", test, "--epochs", 4, "--encoder", "even{steps=8}", *words)
+        assert code == 0
+        for target in (("--engine", "reference"), ("--target", "cpu")):
+            done = CliRunner().invoke(app, ["run", str(path), "--input", str(test), *target, "--json"])
+            ran = json.loads(done.stdout)
+            assert "error" not in ran, ran
+            assert ran["readout"] == ("last" if words[1] == "last" else "max")
+            assert abs(ran["accuracy"] - found["accuracy"]) <= (0.05 if "cpu" in target else 0)

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from exact_runs import logit_mismatches
 from networks import NETWORKS, dense
 from random_networks import random_network
 
@@ -19,6 +20,7 @@ from snnport.nodes import QuantReLU, ReLU, input_node, output_node
 from snnport.passes.align_steps import AlignSteps
 from snnport.passes.base import Context, run_passes
 from snnport.passes.bound_counts import BoundCounts
+from snnport.passes.fit_sums import FitSums
 from snnport.passes.quantize_activations import QuantizeActivations
 from snnport.passes.quantize_weights import QuantizeWeights
 from snnport.passes.spike import Spike
@@ -154,3 +156,38 @@ def test_more_levels_come_close_to_the_float_network() -> None:
         agreement = next(f for s, f in conversion.findings.items() if s.startswith("quantize-activations"))
         errors.append(agreement["squared_error"])
     assert errors[1] < errors[0] / 100
+
+
+def test_what_feeds_a_sum_too_large_counts_more_coarsely_and_nothing_else() -> None:
+    rng = np.random.default_rng(5)
+    graph, x = layers(rng, 6, 30, 30, 200, 3), rng.uniform(0, 1, (60, 6))
+    ctx = Context(x)
+    counts = QuantizeActivations(255, 255, "off", "message")
+    fitted = run_passes(graph, (counts, AlignSteps(8), FitSums(8, 21)), ctx)
+    fewer = facts(ctx, "fit-sums")["levels"]
+    assert isinstance(fewer, dict)
+    assert set(fewer) == {"r2"}
+    before = run_passes(graph, (counts, AlignSteps(8)), Context(x))
+    assert fewer["r2"] * fitted.nodes["r2"].step == pytest.approx(before.nodes["r2"].levels * before.nodes["r2"].step, rel=0.02)
+    for name in ("r0", "r1"):
+        assert fitted.nodes[name].levels == before.nodes[name].levels >= 255
+    run_passes(fitted, (QuantizeWeights(8), BoundCounts(21)), Context(x))
+
+
+def test_an_input_that_feeds_a_sum_too_large_counts_more_coarsely() -> None:
+    rng = np.random.default_rng(5)
+    graph, x = layers(rng, 1500, 8, 3), rng.uniform(0, 1, (60, 1500))
+    conversion = convert_graph(Imported(graph, "onnx", ()), x, "test", ConvertOptions("graded"))
+    fewer = next(found["levels"] for spelled, found in conversion.findings.items() if spelled.startswith("fit-sums"))
+    assert fewer == {"input": 127}
+    with pytest.raises(PassFailed, match=r"r0: its sum may reach .* or leave --levels out"):
+        convert_graph(Imported(graph, "onnx", ()), x, "test", ConvertOptions("graded", levels=255))
+    assert logit_mismatches(conversion.graph, x[:8]) == 0
+
+
+def test_a_sum_that_one_level_does_not_tame_is_left_to_be_refused() -> None:
+    rng = np.random.default_rng(5)
+    graph, x = layers(rng, 40, 30, 3), rng.uniform(0, 1, (60, 40))
+    passes = (QuantizeActivations(8, 8, "off", "message"), AlignSteps(8), FitSums(8, 8), QuantizeWeights(8), BoundCounts(8))
+    with pytest.raises(PassFailed, match="its sum may reach"):
+        run_passes(graph, passes, Context(x))

@@ -8,6 +8,7 @@ import pytest
 
 from snnport.ledger import Entry, Settled
 from snnport.report.evidence import Agreement, Dots, Invocation, Parting, Raster
+from snnport.report.losses import Activity, Curve, Layer, Losses, Point
 from snnport.report.report import (
     Check,
     Data,
@@ -179,6 +180,14 @@ def _ledger() -> tuple[Settled, ...]:
     )
 
 
+def _losses() -> Losses:
+    names = ("conv1", "pool1", "conv2", HOSTILE, "fc1", "logits")
+    layers = tuple(Layer(name, 0.01 * i, 1 - 0.001 * i, 1 - 0.0007 * max(i - 1, 0), 0.012 * i) for i, name in enumerate(names))
+    points = ((2, 0.9211, 0.93), (4, 0.9702, 0.975), (8, 0.9835, 0.989), (16, 0.9862, 0.9964), (32, 0.9881, 0.9989))
+    curve = Curve("levels", tuple(Point(n, n, 6 * n + 1, accuracy, agreed) for n, accuracy, agreed in points), 2, 0.01, 0.9887)
+    return Losses(layers, "conv2", "logits", 200, (Activity("conv1", 3136, 12, 0, 0.01, 3.2, 16),), (), curve)
+
+
 @pytest.fixture(scope="session")
 def hostile() -> str:
     """A population's name that would run if it were not escaped."""
@@ -213,4 +222,5 @@ def report() -> Report:
         seeds={"uniform calibration samples": 0},
         invocation=Invocation("lenet.onnx", "images.idx.gz", ("loihi", "speck", "cpu"), "labels.idx.gz"),
         next_steps=("speck: it does not fit. Check again with: snnport check lenet.onnx --target speck",),
+        losses=_losses(),
     )

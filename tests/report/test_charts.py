@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snnport.report import charts, view
+from snnport.report.axis import window
 from snnport.report.report import Check, Energy, Placement, Report, Run, Stage, TargetResult, Term, Usage
 
 
@@ -36,7 +37,7 @@ def test_waterfall_draws_any_accuracies_inside_its_axis(values: list[float | Non
     stages = [Stage(f"s{i}", v, None) for i, v in enumerate(values)]
     root = ElementTree.fromstring(charts.waterfall(stages))
     assert len(root.findall(".//line[@class='tick']")) == sum(v is not None for v in values)
-    low, high, step = charts._window([v for v in values if v is not None])
+    low, high, step = window([v for v in values if v is not None])
     assert 0 <= low < high <= 1 + 1e-9
     assert all(low - 1e-9 <= v <= high + 1e-9 for v in values if v is not None)
     assert (high - low) / step == pytest.approx(round((high - low) / step))

@@ -106,6 +106,7 @@ def test_each_picture_is_present_and_named(page: Page) -> None:
     assert all(labels)
     wanted = [
         "Accuracy by stage",
+        "Accuracy against levels: 2 92.11 %, 4 97.02 %, 8 98.35 %",
         "Energy per sample by loihi-nahuku",
         "Energy per sample by horowitz-45nm",
         "The spiking network: 15 nodes, 15 edges",
@@ -165,6 +166,8 @@ def test_figures_violations_and_provenance_are_told(page: Page) -> None:
         "in conv2, neuron 17, at step 40 of sample 1: spikes is 0, expected 1. Cause: rounding. v is off by -1 at step 39",
         "speck: it does not fit.",
         "potentials are read out through probes, which slow the run",
+        "Recommended: --levels 8 (49 steps): the fewest steps that lose 1 point or less.",
+        "Answers change first in the marked line",
     ):
         assert wanted in shown, wanted
 

@@ -59,7 +59,7 @@ def test_the_cause_is_told_first_then_what_to_try() -> None:
 def test_the_curve_names_its_point_or_says_that_there_is_none() -> None:
     assert LOSSES.curve is not None
     assert curve_sentence(LOSSES.curve).startswith("Recommended: --levels 8 --input-levels 16 (40 steps)")
-    assert curve_sentence(Curve("steps", POINTS, None, 0.01, 1.0)).startswith("No point loses 1 points or less")
+    assert curve_sentence(Curve("steps", POINTS, None, 0.01, 1.0)).startswith("No point loses 1 point or less")
 
 
 def test_a_terminal_shows_all_of_it() -> None:

@@ -75,11 +75,12 @@ def test_a_page_logs_nothing_asks_for_nothing_and_fits_its_window(
 @pytest.mark.parametrize("name", ["report", "sweep"])
 def test_every_picture_is_drawn(browser: Browser, pages: dict[str, Path], name: str, width: int) -> None:
     browser.open(pages[name], width)
+    browser.run("document.querySelectorAll('details').forEach(e => { e.open = true; }), 0")
     found = browser.run(
         "[...document.querySelectorAll('[role=img]')].map(e => { const b = e.getBoundingClientRect(); return "
         "[e.getAttribute('aria-label'), b.width, b.height, e.querySelectorAll('rect, path, circle, polyline, line').length] })"
     )
-    assert len(found) >= (14 if name == "report" else 4)
+    assert len(found) >= (15 if name == "report" else 4)
     for label, wide, high, marks in found:
         assert label
         assert wide > 30, label
@@ -88,6 +89,26 @@ def test_every_picture_is_drawn(browser: Browser, pages: dict[str, Path], name: 
     plots = browser.run("[...document.querySelectorAll('.plot')].map(e => e.querySelectorAll('.scatterlayer .trace').length)")
     assert plots
     assert all(plots)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_curve_is_readable(browser: Browser, pages: dict[str, Path], width: int) -> None:
+    """No letter of it lies on another or beyond the figure, and the recommended point is the marked one."""
+    browser.open(pages["report"], width)
+    boxes = browser.run(
+        "[...document.querySelectorAll('svg[aria-label^=\"Accuracy against levels\"] text')].map(e => { "
+        "const b = e.getBoundingClientRect(), f = e.closest('figure').getBoundingClientRect(); "
+        "return [e.textContent, b.left, b.right, b.top, b.bottom, f.left, f.right] })"
+    )
+    assert len(boxes) >= 10
+    for text, left, right, _, _, first, last in boxes:
+        assert first - 1 <= left, text
+        assert right <= last + 1, text
+    for i, (text, left, right, top, bottom, *_) in enumerate(boxes):
+        for other, left2, right2, top2, bottom2, *_ in boxes[i + 1 :]:
+            assert right <= left2 or right2 <= left or bottom <= top2 + 1 or bottom2 <= top + 1, (text, other)
+    chosen = browser.run("[...document.querySelectorAll('.chart .chosen')].map(e => e.textContent)")
+    assert chosen == ["8 levels: 98.35 %, 49 steps, recommended"]
 
 
 def test_the_keyboard_reaches_everything_and_zooms(browser: Browser, pages: dict[str, Path]) -> None:

@@ -97,3 +97,9 @@ def test_printable_is_printable(text: str) -> None:
 
 def test_printable_disarms_terminal_commands() -> None:
     assert units.printable("a\x1b[31mb\n c") == "a\ufffd[31mb c"
+
+
+def test_a_range_holds_the_value_beside_it() -> None:
+    assert units.between(518e-6, 633e-6, "J") == "520 to 630 \u00b5J"
+    assert units.between(518e-6, 633e-6, "J", 518.4e-6) == "518 to 633 \u00b5J"
+    assert units.between(508e-6, 633e-6, "J", 518.4e-6) == "510 to 630 \u00b5J"

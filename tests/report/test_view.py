@@ -16,6 +16,7 @@ from snnport.report.report import (
     Stage,
     TargetResult,
     Usage,
+    Violation,
 )
 
 FITS = Check("chip", True, (), (), ())
@@ -48,6 +49,25 @@ def test_latency_falls_back_to_cycles_then_to_nothing(report: Report) -> None:
     assert view.latency(replace(run, time_s=None)) == "193,423 cycles"
     assert view.latency(replace(run, time_s=None, cycles=None)) == "n/a"
     assert view.latency(replace(run, samples=0)) == "n/a"
+
+
+def test_an_estimate_that_prices_nothing_is_not_quoted(report: Report) -> None:
+    run = _run(report)
+    rest = replace(run.energy[0], model="at rest", low_j=0.0, mid_j=0.0, high_j=0.0, terms={})
+    two = replace(report.targets[0], run=replace(run, energy=(rest, run.energy[1])))
+    assert view.summary(two).energy_basis == "horowitz-45nm (analytic)"
+    none = view.summary(replace(two, run=replace(run, energy=(rest,))))
+    assert (none.energy, none.energy_range, none.energy_basis) == ("n/a", "", "")
+
+
+def test_findings_of_several_places_are_one_line() -> None:
+    found = [Violation("r", where, what, "x") for where, what in (("a", "m"), ("b", "m"), ("c", "n"), ("d", "m"))]
+    assert [(v.where, v.message) for v in view.grouped(found)] == [("a, b, d", "m"), ("c", "n")]
+
+
+def test_a_chip_without_a_model_of_time_says_so(report: Report) -> None:
+    told = dict(view.timing(replace(_run(report), cycles=None, time_s=None, cycles_per_sample=None, core_cycles=())))
+    assert told["latency per sample"] == "not known: no model of this chip's time"
 
 
 def test_timing_states_throughput_and_balance(report: Report) -> None:

@@ -35,7 +35,7 @@ def test_nodes_without_a_counterpart_are_all_listed() -> None:
     result = CPU.check(graph)
     found = [v for v in result.violations if v.rule == "supported-nodes"]
     assert [(v.where, v.message) for v in found] == [
-        ("p", "a AvgPool2d has no counterpart on cpu"),
+        ("p", "an AvgPool2d has no counterpart on cpu"),
         ("l", "a Threshold has no counterpart on cpu"),
         ("r", "a ReLU has no counterpart on cpu"),
     ]

@@ -13,7 +13,7 @@ from torch import Tensor
 from snnport.errors import InvalidInput, UnknownName
 from snnport.spelling import parse_among
 from snnport.training.decoders import DECODERS, Coded, Count, FirstSpike, Membrane, PopulationVote, first_steps
-from snnport.training.label_codes import LABEL_CODES, nearest_label
+from snnport.training.label_codes import nearest_label, patterns_of
 from snnport.training.losses import LOSSES, CodedCrossEntropy, CrossEntropy, SquaredError, Trajectory
 from snnport.training.reading import Reading
 from snnport.training.regularisers import REGULARISERS, Lower, RateL1, RateL2, Upper
@@ -84,12 +84,12 @@ CODES = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(LABEL_CODES))
+@pytest.mark.parametrize("name", sorted(CODES))
 def test_label_codes(name: str) -> None:
-    patterns = LABEL_CODES[name].patterns(5)
+    patterns = patterns_of(name, 5)
     assert patterns.tolist() == CODES[name]
     assert torch.equal(nearest_label(patterns - 0.5, patterns), torch.arange(5))
-    ten = LABEL_CODES[name].patterns(10)
+    ten = patterns_of(name, 10)
     assert len({tuple(row) for row in ten.tolist()}) == 10
     if name == "gray":
         assert all(int((a != b).sum()) == 1 for a, b in pairwise(ten))

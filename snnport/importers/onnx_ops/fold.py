@@ -12,7 +12,7 @@ from onnx import helper
 from snnport.errors import InvalidGraph, UnsupportedNode
 from snnport.importers.onnx_node import Op
 from snnport.importers.onnx_ops.remedies import REMEDIES
-from snnport.importers.onnx_tensor import MAX_ELEMENTS, Array, read_tensor
+from snnport.importers.onnx_tensor import Array, read_tensor, refuse_beyond_limit
 from snnport.importers.onnx_view import Const, View
 from snnport.importers.onnx_walk import Value, Walk
 
@@ -53,20 +53,15 @@ def fold(op: Op, constants: Sequence[Const]) -> Const:
     return Const(result, origin)
 
 
-def _limited(op: Op, size: int) -> None:
-    if size > MAX_ELEMENTS:
-        raise InvalidGraph(op.label, f"its result has {size} values, the limit is {MAX_ELEMENTS}")
-
-
 def _concat(op: Op, arrays: Sequence[Array]) -> Array:
-    _limited(op, sum(a.size for a in arrays))
+    refuse_beyond_limit(op.label, sum(a.size for a in arrays))
     return np.concatenate(arrays, axis=op.number("axis", 0))
 
 
 def _gather(op: Op, arrays: Sequence[Array]) -> Array:
     data, indices = arrays
     axis = op.number("axis", 0)
-    _limited(op, data.size // max(data.shape[axis], 1) * indices.size)
+    refuse_beyond_limit(op.label, data.size // max(data.shape[axis], 1) * indices.size)
     return np.asarray(np.take(data, indices, axis=axis))
 
 
@@ -87,7 +82,7 @@ def _slice(op: Op, arrays: Sequence[Array]) -> Array:
 
 def _constant_of_shape(op: Op, arrays: Sequence[Array]) -> Array:
     sizes = tuple(int(v) for v in arrays[0].reshape(-1))
-    _limited(op, math.prod(sizes))
+    refuse_beyond_limit(op.label, math.prod(sizes))
     value = op.attributes.get("value")
     filler = read_tensor(value, op.label) if value is not None else np.zeros(1, np.float32)
     return np.full(sizes, filler.reshape(-1)[0])
@@ -108,7 +103,7 @@ def _divide(op: Op, arrays: Sequence[Array]) -> Array:
 
 def _arithmetic(function: Callable[[Array, Array], Array]) -> Callable[[Op, Sequence[Array]], Array]:
     def apply(op: Op, arrays: Sequence[Array]) -> Array:
-        _limited(op, math.prod(np.broadcast_shapes(*(a.shape for a in arrays))))
+        refuse_beyond_limit(op.label, math.prod(np.broadcast_shapes(*(a.shape for a in arrays))))
         return function(arrays[0], arrays[1])
 
     return apply
@@ -116,14 +111,14 @@ def _arithmetic(function: Callable[[Array, Array], Array]) -> Callable[[Op, Sequ
 
 def _many(function: Callable[[Array, Array], Array]) -> Callable[[Op, Sequence[Array]], Array]:
     def apply(op: Op, arrays: Sequence[Array]) -> Array:
-        _limited(op, math.prod(np.broadcast_shapes(*(a.shape for a in arrays))))
+        refuse_beyond_limit(op.label, math.prod(np.broadcast_shapes(*(a.shape for a in arrays))))
         return reduce(function, arrays)
 
     return apply
 
 
 def _where(op: Op, arrays: Sequence[Array]) -> Array:
-    _limited(op, math.prod(np.broadcast_shapes(*(a.shape for a in arrays))))
+    refuse_beyond_limit(op.label, math.prod(np.broadcast_shapes(*(a.shape for a in arrays))))
     return np.where(*arrays)
 
 
@@ -131,7 +126,7 @@ def _range(op: Op, arrays: Sequence[Array]) -> Array:
     start, limit, delta = (float(a.reshape(-1)[0]) for a in arrays)
     if delta == 0:
         raise InvalidGraph(op.label, "its step is 0")
-    _limited(op, max(0, math.ceil((limit - start) / delta)))
+    refuse_beyond_limit(op.label, max(0, math.ceil((limit - start) / delta)))
     return np.arange(start, limit, delta).astype(arrays[0].dtype)
 
 

@@ -21,9 +21,10 @@ import numpy as np
 from snnport.fixed import IntArray, narrowest
 from snnport.graph import names_of
 from snnport.nodes import AdaptiveLIF
-from snnport.passes.quantize_snn import decay, decays
+from snnport.passes.quantize_snn import decays
 from snnport.program import Dense, Neuron, Population, Projection
 from snnport.quant import round_half_even
+from snnport.targets.adaptive import ONE, rising
 from snnport.targets.codes.base import Cell
 from snnport.targets.codes.plain import MANY_SPIKES
 from snnport.targets.intervals import LIF_UNIT, NEVER_FIRES
@@ -32,8 +33,6 @@ from snnport.targets.synapses import population_shape
 
 FRACTION = 8
 """Bits behind the point of a potential of `lif` and `alif`."""
-ONE = 4096
-"""A decay of all of the state."""
 SYNAPTIC = (nir.CubaLIF, nir.CubaLI)
 LEAKY = (nir.LIF, nir.LI, AdaptiveLIF, *SYNAPTIC)
 SOURCE = "bias.source"
@@ -125,29 +124,9 @@ def _lif(plan: Plan, name: str, cell: Cell) -> Neuron | None:
         params["v_reset"] = compact(0 * back if rule.reset == "zero" else back << FRACTION)
     if rule.v_min is not None:
         params["v_min"] = compact(np.maximum(round_half_even(rule.v_min * theta) << FRACTION, low))
-    return _adaptive(plan, name, params) if isinstance(node, AdaptiveLIF) else Neuron("lif", params)
-
-
-def _adaptive(plan: Plan, name: str, params: Mapping[str, IntArray]) -> Neuron:
-    """The same neuron with a threshold that rises. What a spike adds to it, beta (1 - rho), decays once before it counts."""
-    node: Any = plan.graph.nodes[name]
-    size = len(plan.bias[name])
-    lost = np.broadcast_to(decay(node.tau_adapt, plan.convention).reshape(-1), (size,))
-    step = (
-        np.asarray(node.beta, np.float64).reshape(-1)
-        * lost
-        / np.maximum(1 - lost, 1 / ONE)
-        / plan.scale[name]
-        * (1 << FRACTION)
-    )
-    return Neuron(
-        "alif",
-        {
-            **params,
-            "a_decay": compact(_decay_code(lost)),
-            "a_step": compact(np.broadcast_to(round_half_even(step), (size,))),
-        },
-    )
+    if isinstance(node, AdaptiveLIF):
+        return Neuron("alif", {**params, **rising(plan, name, FRACTION)})
+    return Neuron("lif", params)
 
 
 def _cuba(plan: Plan, name: str) -> Neuron | None:

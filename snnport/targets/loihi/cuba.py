@@ -19,7 +19,7 @@ import numpy as np
 from snnport.convention import coding_of, convention_of
 from snnport.fixed import IntArray
 from snnport.graph import Graph, names_of, shapes
-from snnport.nodes import NEURON_NODES, Real
+from snnport.nodes import NEURON_NODES, AdaptiveLIF, Real
 from snnport.passes.paths import walk
 from snnport.passes.quantize_snn import decays
 from snnport.program import Neuron, Population, Projection
@@ -30,7 +30,7 @@ from snnport.targets.synapses import bias_of, composes, population_shape, scale_
 
 ONE = 4096
 """A decay of 1, that is, of all of the state in one step."""
-NEURONS = (nir.IF, nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI)
+NEURONS = (nir.IF, nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI, AdaptiveLIF)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,8 @@ def fields_of(plan: Plan, name: str) -> Fields | None:
     lost = [np.broadcast_to(decay_code(d).reshape(-1), (size,)) for d in decays(node, plan.convention)]
     current = lost[0] if len(lost) == 2 else np.full(size, ONE, np.int64)
     # A field of 0 is outside the chip's range; doubled, a threshold of one code is the field 1.
-    factor = 2 if np.any(_field(plan, node, theta, lost[-1]) == 0) else 1
+    small = np.any(_field(plan, node, theta, lost[-1]) == 0) and not isinstance(node, AdaptiveLIF)
+    factor = 2 if small else 1
     vth = _field(plan, node, theta * factor, lost[-1])
     return Fields(current, lost[-1], vth, factor)
 
@@ -116,7 +117,7 @@ def doubled(projection: Projection, factor: int) -> Projection:
 
 
 def cuba_nodes(plan: Plan) -> tuple[str, ...]:
-    """The neuron nodes that become LIF neurons, in topological order."""
+    """The neuron nodes that become LIF neurons or programs of their own, in topological order."""
     return names_of(plan.graph, *NEURONS)
 
 

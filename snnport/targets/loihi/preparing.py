@@ -22,12 +22,15 @@ import numpy.typing as npt
 from snnport.chip import Chip
 from snnport.convention import convention_of
 from snnport.graph import Graph, names_of
+from snnport.nodes import AdaptiveLIF
+from snnport.passes.alif_to_nir import NirToAlif
 from snnport.passes.base import Context, Pass, run_passes
 from snnport.passes.lava_scaling import LavaScaling
 from snnport.passes.quantize_planes import PLANE_BITS, QuantizePlanes
 from snnport.program import Program
 from snnport.targets.agreement import Answers
 from snnport.targets.intervals import LIF_UNIT, NEVER_FIRES, analyse
+from snnport.targets.loihi import adaptive
 from snnport.targets.loihi.ramp import fitting
 from snnport.targets.loihi.trained import lower_trained
 from snnport.targets.lowering import plan
@@ -47,6 +50,9 @@ def prepare(graph: Graph, chip: Chip) -> tuple[Pass, ...]:
         return fits
     if convention_of(graph.metadata).dtype == "lava-fixed":
         return (LavaScaling(),)
+    whole = run_passes(graph, (NirToAlif(),), Context()) if names_of(graph, nir.Threshold) else graph
+    if names_of(whole, AdaptiveLIF) != names_of(graph, AdaptiveLIF):
+        return (NirToAlif(), *prepare(whole, chip))
     scaling = _scaling(graph, chip)
     if scaling is not None and names_of(graph, nir.LI, nir.CubaLI):
         scaling = _with_room(graph, chip, scaling)
@@ -63,6 +69,8 @@ def prepare(graph: Graph, chip: Chip) -> tuple[Pass, ...]:
 def calibrate(graph: Graph, chip: Chip, raster: Raster) -> tuple[Pass, ...]:
     """As `prepare`, with theta chosen by raster (n_samples, n_steps, n_neurons), spike counts of the one input."""
     found = prepare(graph, chip)
+    if found and isinstance(found[0], NirToAlif):
+        return (found[0], *calibrate(run_passes(graph, found[:1], Context()), chip, raster))
     if len(found) != 1 or not isinstance(found[0], QuantizePlanes) or not found[0].theta or not raster.size:
         return found
     if len(names_of(graph, nir.Input)) != 1:
@@ -119,7 +127,10 @@ def _bounded(program: Program, chip: Chip, *, below: bool, without: Collection[s
     """
     accumulator, state = (1 << (int(chip[key]) - 1) for key in ("accumulator_bits", "state_bits"))
     for name, bounds in analyse(program).items():
-        neuron = program.population(name).neuron
+        population = program.population(name)
+        neuron = population.neuron
+        if neuron.family == adaptive.FAMILY and not adaptive.bounded(population, bounds, accumulator):
+            return False
         if neuron.family != "cuba" or name in without:
             continue
         worst, kept = max(-bounds.step[0], bounds.step[1]), int(neuron["du"].min()) + 1

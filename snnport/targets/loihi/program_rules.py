@@ -14,6 +14,7 @@ from snnport.targets import rules
 from snnport.targets.base import Findings, Usage, finding
 from snnport.targets.graded_rules import message_widths, sum_widths
 from snnport.targets.intervals import LIF_UNIT, analyse
+from snnport.targets.loihi.adaptive import FAMILY, SHIFT, adaptive_range, plane_exponent
 from snnport.targets.loihi.cuba import ONE
 from snnport.targets.loihi.memory import demand, list_bits
 from snnport.targets.loihi.placing import destinations, routes_of
@@ -57,8 +58,8 @@ def weight_range(program: Program, chip: Chip) -> Findings:
             message = f"its codes span {low}..{high}, of both signs the chip holds even numbers {low_limit}..{high_limit}"
         elif not mixed and max(-low, high) > one_sign:
             message = f"its codes span {low}..{high}, of one sign the chip holds up to {one_sign}"
-        elif projection.exponent - halved > most:
-            message = f"its codes are shifted by {projection.exponent}, the chip shifts by up to {most}"
+        elif plane_exponent(program, projection) - halved > most:
+            message = f"its codes are shifted by {plane_exponent(program, projection)}, the chip shifts by up to {most}"
         else:
             continue
         violations.append(finding(projection.name, message, f"Quantise with --bits {chip['weight_bits']}"))
@@ -70,9 +71,10 @@ def accumulator_range(program: Program, chip: Chip) -> Findings:
     least, most = signed_range(int(chip["accumulator_bits"]))
     usage, violations = [], []
     for name, bounds in analyse(program).items():
-        if program.population(name).neuron.family != "cuba":
+        family = program.population(name).neuron.family
+        if family not in ("cuba", FAMILY):
             continue
-        low, high = bounds.step
+        low, high = (arriving >> SHIFT if family == FAMILY else arriving for arriving in bounds.step)
         usage.append(Usage("accumulator", name, max(-low, high), most, "codes"))
         if low <= least or high > most:
             message = f"up to {low}..{high} arrive in one step, the accumulator holds {least + 1}..{most}"
@@ -234,6 +236,7 @@ PROGRAM_RULES = (
     weight_range,
     accumulator_range,
     state_range,
+    adaptive_range,
     sum_range,
     message_range,
     delay_range,

@@ -10,10 +10,12 @@ import numpy as np
 from snnport.chip import Chip
 from snnport.convention import PLAIN, coding_of, convention_of
 from snnport.graph import Graph, names_of
+from snnport.nodes import AdaptiveLIF
 from snnport.passes.quantize_planes import TOP
 from snnport.targets import rules
 from snnport.targets.base import Findings, Usage, finding
 from snnport.targets.graded import NUMBERS
+from snnport.targets.loihi.adaptive import programmable
 from snnport.targets.loihi.code_rules import persistent_current
 from snnport.targets.loihi.cuba import NEURONS, ONE, cuba_nodes, fields_of, sketch
 from snnport.targets.loihi.trained import feedback_slips
@@ -32,7 +34,7 @@ NODES = (
     nir.Flatten,
     nir.Delay,
 )
-LEAKY = (nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI)
+LEAKY = (nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI, AdaptiveLIF)
 
 
 def supported_nodes(graph: Graph, chip: Chip) -> Findings:
@@ -101,7 +103,7 @@ def reset_value(graph: Graph, chip: Chip) -> Findings:
 def lower_bound(graph: Graph, chip: Chip) -> Findings:
     """Potentials have no lower bound but that of their register."""
     bound = convention_of(graph.metadata).v_min
-    firing = names_of(graph, nir.IF, nir.LIF, nir.CubaLIF)
+    firing = names_of(graph, nir.IF, nir.LIF, nir.CubaLIF, AdaptiveLIF)
     if bound is None or not firing:
         return Findings()
     message = f"{len(firing)} populations keep their potential above {bound:g} thresholds, the chip lets it fall to -2^23"
@@ -148,7 +150,7 @@ def threshold_range(graph: Graph, chip: Chip) -> Findings:
     top = (1 << int(chip["threshold_bits"])) - 1
     usage, violations = [], []
     what = sketch(graph)
-    for name in names_of(graph, nir.IF, nir.LIF, nir.CubaLIF):
+    for name in names_of(graph, nir.IF, nir.LIF, nir.CubaLIF, AdaptiveLIF):
         fields = fields_of(what, name)
         if fields is None:
             continue
@@ -187,6 +189,7 @@ def bias_range(graph: Graph, chip: Chip) -> Findings:
 
 GRAPH_RULES = (
     supported_nodes,
+    programmable,
     graded_spikes,
     path_form,
     integer_weights,

@@ -20,8 +20,10 @@ import numpy as np
 from snnport.chip import Chip
 from snnport.fixed import narrowest
 from snnport.graph import names_of
+from snnport.nodes import AdaptiveLIF
 from snnport.passes.quantize_snn import decays
 from snnport.program import Dense, Neuron, Population, Program, Projection
+from snnport.targets.loihi import adaptive
 from snnport.targets.loihi.cuba import NEURONS, doubled, fields_of, population
 from snnport.targets.loihi.planes import planes_of
 from snnport.targets.lowering import Plan, assemble, delay_of
@@ -33,7 +35,10 @@ _SOURCE_FIELDS = {"du": 4095, "dv": 4095, "vth": 1, "bias_mant": 2, "bias_exp": 
 
 
 def lower_trained(what: Plan, chip: Chip, semantics: str) -> Program:
-    """A program of family "cuba", not placed; nir.I readouts stay integrators. meta "scale": what one code is worth."""
+    """A program of families "cuba" and "alif", not placed; nir.I readouts stay integrators.
+
+    meta "scale": what one code is worth.
+    """
     depth = depths(what)
     factors: dict[str, int] = {}
     populations: list[Population] = []
@@ -45,8 +50,10 @@ def lower_trained(what: Plan, chip: Chip, semantics: str) -> Program:
             factors[name] = 1
             populations.append(Population(name, shape, Neuron("integrator", {})))
         elif (fields := fields_of(what, name)) is not None:
-            factors[name] = fields.factor
-            populations.append(population(what, name, fields))
+            made = (adaptive.population if isinstance(node, AdaptiveLIF) else population)(what, name, fields)
+            if made is not None:
+                factors[name] = fields.factor
+                populations.append(made)
     biases = tuple(_bias(what, name, depth[name]) for name in factors if what.bias[name].any())
     if biases:
         source = Neuron("cuba", {key: np.asarray(value) for key, value in _SOURCE_FIELDS.items()})
@@ -57,6 +64,8 @@ def lower_trained(what: Plan, chip: Chip, semantics: str) -> Program:
     scale = {name: value / factors.get(name, 1) for name, value in what.scale.items()}
     split = tuple(plane for p in whole for plane in (planes_of(p) if p.target in factors else (p,)))
     told = derivation(what, program.populations, split, scale)
+    rising = {p.name for p in program.populations if p.neuron.family == adaptive.FAMILY}
+    split = tuple(adaptive.shifted(p) if p.target in rising else p for p in split)
     return replace(program, projections=split, meta={**program.meta, "scale": scale, "depth": depth, "derivation": told})
 
 
@@ -67,9 +76,12 @@ def derivation(
     lines = []
     for p in populations:
         node, q = what.graph.nodes.get(p.name), scale.get(p.name)
-        if p.neuron.family != "cuba" or node is None or q is None:
+        if p.neuron.family not in ("cuba", adaptive.FAMILY) or node is None or q is None:
             continue
         lost = [float(np.max(d)) for d in decays(node, what.convention)]
+        if p.neuron.family == adaptive.FAMILY:
+            lines.append(f"{p.name}: {adaptive.told(p)}, decay = rint(4096 * {lost[-1]:.6g}), q = {q:.6g}")
+            continue
         values = {key: int(p.neuron[key].max()) for key in ("du", "dv", "vth")}
         current = f"rint(4096 * {lost[0]:.6g}) - 1" if len(lost) == 2 else "no current is kept"
         threshold = f"v_threshold / q, q = {q:.6g}" if hasattr(node, "v_threshold") else "it never fires"
