@@ -105,6 +105,5 @@ def _parting(found: Comparison, expected: Trace, actual: Trace) -> Parting:
     assert first is not None
     start = max(0, first.step - AROUND)
     place = (first.sample, slice(start, first.step + AROUND + 1), first.neuron)
-    windows = [tuple(float(v) for v in trace.spikes[first.population][place]) for trace in (expected, actual)]
-    return Parting(**vars(first), cause=found.cause, detail="", first_step=start, expected_spikes=windows[0],
-                   actual_spikes=windows[1])  # fmt: skip
+    before, after = (tuple(float(v) for v in trace.spikes[first.population][place]) for trace in (expected, actual))
+    return Parting(**vars(first), cause=found.cause, detail="", first_step=start, expected_spikes=before, actual_spikes=after)
