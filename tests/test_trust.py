@@ -21,6 +21,7 @@ from snnport.encoders import Stimulus
 from snnport.exporters.nir import write_nir
 from snnport.flow.convert import ConvertOptions, convert_graph
 from snnport.flow.loading import APPLY
+from snnport.graph import Graph
 from snnport.importers.base import Imported
 from snnport.models.digits import DIGITS
 from snnport.passes.base import Context, run_passes
@@ -128,15 +129,19 @@ class Anything:
         return Anything()
 
 
+def lines_beside(graph: Graph, target: str, folder: Path) -> str:
+    """The lines that `export` writes beside the files of `graph`, which are in folder / "out"."""
+    write_nir(graph, folder / "n.nir")
+    line = ["export", str(folder / "n.nir"), "--target", target, "-o", str(folder / "out"), "--json"]
+    answer = CliRunner().invoke(app, line)
+    assert answer.exit_code == 0, answer.output
+    return Path(json.loads(answer.stdout)["lines_file"]).read_text()
+
+
 def test_lines_for_samna_bring_every_number_into_its_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """samna itself cannot be had here: its classes are stood in for, and the lines say that they are untested."""
     graph = plain((1, 6, 6), {"a": conv(np.arange(18).reshape(2, 1, 3, 3) - 9), "o": fire((2, 4, 4), 30.0)})
-    write_nir(graph, tmp_path / "n.nir")
-    answer = CliRunner().invoke(
-        app, ["export", str(tmp_path / "n.nir"), "--target", "speck2f", "-o", str(tmp_path / "out"), "--json"]
-    )
-    assert answer.exit_code == 0, answer.output
-    text = Path(json.loads(answer.stdout)["lines_file"]).read_text()
+    text = lines_beside(graph, "speck2f", tmp_path)
     assert text.startswith("# untested")
     samna = Anything()
     monkeypatch.setitem(sys.modules, "samna", samna)  # type: ignore[arg-type]
@@ -152,12 +157,7 @@ def test_lines_for_samna_bring_every_number_into_its_object(tmp_path: Path, monk
 def test_lines_for_tinyodin_name_the_memories_of_its_sources(tmp_path: Path) -> None:
     """As in ChFrenkel/tinyODIN, commit 1865653: tinyODIN.v, neuron_core.v, synaptic_core.v."""
     graph = plain((12,), {"a": dense(np.full((4, 12), 3)), "o": fire((4,), 9.0)})
-    write_nir(graph, tmp_path / "n.nir")
-    answer = CliRunner().invoke(
-        app, ["export", str(tmp_path / "n.nir"), "--target", "tinyodin", "-o", str(tmp_path / "out"), "--json"]
-    )
-    assert answer.exit_code == 0, answer.output
-    text = Path(json.loads(answer.stdout)["lines_file"]).read_text()
+    text = lines_beside(graph, "tinyodin", tmp_path)
     assert text.startswith("// untested")
     for file, memory in (("neurons.hex", "neuron_core_0.neurarray_0"), ("synapses.hex", "synaptic_core_0.synarray_0")):
         assert f'initial $readmemh("{tmp_path / "out" / file}", dut.{memory}.SRAM);' in text

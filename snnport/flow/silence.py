@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import numpy.typing as npt
 
-from snnport.encoders import CountEncoder
+from snnport.encoders import encoder_of
 from snnport.graph import Graph, names_of
 from snnport.nodes import QuantReLU
 from snnport.passes.quantize_weights import layers_into, weights_of
@@ -42,9 +40,8 @@ def activity_of(quantised: Graph, x: npt.NDArray[np.float64]) -> tuple[Activity,
     """The activity of every population of a quantised ANN on counts, for samples x (n, *input shape)."""
     if not len(x):
         return ()
-    encoder = CountEncoder.from_json(json.loads(quantised.metadata["snnport"])["encoder"])
     names = names_of(quantised, QuantReLU)
-    counts = values_at(quantised, encoder.counts(x), names, integers=True, chunk=32)
+    counts = values_at(quantised, encoder_of(quantised.metadata).counts(x), names, integers=True, chunk=32)
     return tuple(_activity(quantised, name, counts[name]) for name in names)
 
 

@@ -18,7 +18,6 @@ from snnport.flow.model import Model, ReadOptions
 from snnport.flow.pool import default_workers, parallel, serial
 from snnport.flow.prepare import InputOptions
 from snnport.flow.provenance import cost_models, sha256_of, versions
-from snnport.passes.distill_xylo import DistillXylo
 from snnport.report.report import DataFile, Source
 from snnport.report.sweep import FAILED, Row, SweepReport, marked
 from snnport.report.sweep_csv import render as render_csv
@@ -145,7 +144,7 @@ def _seeds(model: Model, targets: Iterable[Target]) -> dict[str, int]:
     """Of what cells draw at random: nothing where they convert; a chip's passes where they fit a trained network to it."""
     if model.is_ann:
         return {}
-    return dict(DistillXylo.seeds) if any(target.name.startswith("xylo") for target in targets) else {}
+    return {what: seed for target in targets for what, seed in target.draws.items()}
 
 
 def _jobs(base: Job, grid: Grid) -> tuple[list[Job], list[Job | Row]]:

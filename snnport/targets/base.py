@@ -8,7 +8,7 @@ not fit; lowering leaves out what a rule has refused and goes on, so that all vi
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -163,7 +163,7 @@ class Target:
     steps and integers of the engine's trace; None where there is none. calibrate: `preparing` that also takes unlabelled
     spikes and chooses the scale by them; None where there is nothing to choose. core_use: what every core of a placed program
     uses of each resource, and what a core has; None where no resource is counted core by core. fixes: rewritings
-    that it offers.
+    that it offers. draws: seeds of what its passes may draw at random, by what is drawn.
     """
 
     name: str
@@ -179,6 +179,7 @@ class Target:
     core_use: Callable[[Program, Chip], CoreUse] | None = None
     fixes: Fixes = Fixes()
     variant: Chip | None = None
+    draws: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @cached_property
     def chip(self) -> Chip:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from snnport.encoders import CountEncoder
+from snnport.encoders import CountEncoder, encoder_of
 from snnport.errors import InvalidInput
 from snnport.events import write_bytes
 from snnport.graph import Graph, names_of, predecessors
@@ -119,7 +119,7 @@ def fine_tune(
     checkpoint: a folder that keeps the state of the run; one that it holds is taken up. Raises InvalidInput where there are too
     few samples or the checkpoint is of another run.
     """
-    encoder = CountEncoder.from_json(json.loads(quantised.metadata["snnport"])["encoder"])
+    encoder = encoder_of(quantised.metadata)
     kept = max(1, round(recipe.held_out * len(samples)))
     if len(samples) - kept < recipe.batch:
         what = f"{len(samples)} samples leave {len(samples) - kept} to learn from, a batch has {recipe.batch}"

@@ -8,7 +8,6 @@ backward pass takes a rounding for the identity (Y. Bengio et al., arXiv 1308.34
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from copy import copy
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from snnport.encoders import CountEncoder
+from snnport.encoders import encoder_of
 from snnport.errors import PassFailed
 from snnport.graph import Graph, names_of, predecessors, the_input, the_output, topological_order, with_nodes
 from snnport.nodes import WEIGHTED_NODES, MaxPool2d, QuantReLU, ReLU, conv_padding, pair
@@ -224,7 +223,7 @@ def _unit_sources(graph: Graph) -> dict[str, str]:
 def _widest_sum(graph: Graph, top: int) -> int:
     """A bound of every |sum| in the network: fan-in times the largest code times the largest count, branches added."""
     widest = 0
-    most = {the_input(graph): CountEncoder.from_json(json.loads(graph.metadata["snnport"])["encoder"]).levels}
+    most = {the_input(graph): encoder_of(graph.metadata).levels}
     for name in topological_order(graph):
         node: Any = graph.nodes[name]
         if isinstance(node, nir.Input):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from command import Command
 
 from snnport.models.digits import DIGITS
+from snnport.passes.distill_xylo import DistillXylo
+from snnport.targets.base import resolve_target
 
 UNIFORM = {"uniform calibration samples": 0}
 
@@ -37,3 +40,8 @@ def test_a_proof_by_drawn_spikes_says_so(snnport: Command, converted: Path) -> N
     assert fixed.data["seeds"] == {"spikes that a rewriting is proved on": 0}
     given = ["--input", DIGITS.test, "--scale", 16]
     assert snnport("check", converted / "digits.nir", "--target", "speck2f", "--fix", *given, "--json").data["seeds"] == {}
+
+
+@pytest.mark.parametrize("name", ["xylo_audio2", "xylo_imu", "cpu", "loihi2"])
+def test_a_target_says_itself_what_its_passes_draw(name: str) -> None:
+    assert dict(resolve_target(name).draws) == (DistillXylo.seeds if name.startswith("xylo") else {})

@@ -18,6 +18,7 @@ import numpy as np
 from snnport.chip import Chip
 from snnport.fixed import IntArray, narrowest, signed_range
 from snnport.graph import Graph, names_of
+from snnport.passes.distill_xylo import DistillXylo
 from snnport.passes.paths import output_populations
 from snnport.passes.quantize_snn import decays
 from snnport.passes.xylo_form import LEAST_MEMBRANE, LEAST_SYNAPSE, dash_of
@@ -109,6 +110,7 @@ def _target(device: str) -> Target:
         partial(prepare, lowering=lower),
         vendor=run_xylosim,
         calibrate=partial(calibrate, lowering=lower),
+        draws=DistillXylo.seeds,
     )
 
 
