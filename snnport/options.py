@@ -105,7 +105,7 @@ _CONVERSION = {
         "gate",
     ),
     "levels": (_option(int, "--levels", help="Activations are 0..L; 0: the code's own: 16, graded 255, sigma-delta 15."), 0),
-    "input_levels": (_option(int, "--input-levels", help="The same for the input; 0: as few as keep the answers."), 0),
+    "input_levels": (_option(int, "--input-levels", help="The same for the input; 0: as few as keep the outputs."), 0),
     "bits": (_option(int, "--bits", help="Bits of a weight."), 8),
     "correction": (_option(str, "--correction", help="Bias correction: on, off or auto."), "auto"),
     "thresholds": (_option(str, "--thresholds", help="How steps are chosen: mse, max, or a percentile: 99.9."), "mse"),

@@ -1,6 +1,7 @@
-"""How finely the input must count: the fewest levels at which rounding it leaves the network's answers as they are.
+"""How finely the input must count: the fewest levels at which rounding it leaves the network's outputs as they are.
 
-The input's levels are a parameter of their own: only the first window of a sample grows with them.
+Outputs, not answers, are compared: of the images that it was trained on a network is so sure that rounding changes few answers,
+and as many of the next ones as ever. The input's levels are a parameter of their own: only the first window grows with them.
 """
 
 from __future__ import annotations
@@ -16,31 +17,27 @@ from snnport.graph import Graph, predecessors, the_output, topological_order
 from snnport.passes.steps import best_step
 from snnport.reference import node_function
 
-MULTIPLES = (1, 2, 4, 8)
 MOST = 256
 """Pixels have 8 bits; more levels than they have tell nothing."""
-CHANGED = 0.01
-"""Share of the answers that rounding may change; about half of them change for the worse."""
+MOVED = 0.002
+"""Share of the outputs' variance that the mean square of their error may have (docs/decisions/0004)."""
 SAMPLES = 256
 CHUNK = 32
 
 
 def enough_input_levels(graph: Graph, x: npt.NDArray[np.float64], levels: int, kind: str, signed: bool) -> int:
-    """The least of `levels`, twice, four times or eight times as many (at most 256, at least `levels`) at which rounding the
-    input `x` (n, *shape) of the float `graph` changes at most 1 % of its answers, or one; else that which changes fewest."""
+    """The least of `levels`, twice, four times ... as many (at most 256, at least `levels`) at which rounding the input `x`
+    (n, *shape) of the float `graph` moves its outputs by at most 0.2 % of their variance; else the most."""
     x = x[:SAMPLES]
-    tried = [levels, *(levels * times for times in MULTIPLES[1:] if levels * times <= MOST)]
-    if len(tried) == 1:
-        return levels
     values = np.abs(x) if signed else np.maximum(x, 0.0)
-    answers = _answers(graph, _entering(x, kind, signed))
-    changed = {}
-    for count in tried:
-        encoder = CountEncoder(kind, best_step(values, values, count), count, signed)
-        changed[count] = int((_answers(graph, encoder.counts(x) * encoder.step) != answers).sum())
-        if changed[count] <= max(1.0, CHANGED * len(x)):
-            return count
-    return min(tried, key=lambda count: (changed[count], count))
+    exact = _outputs(graph, _entering(x, kind, signed)) if 2 * levels <= MOST else np.empty(0)
+    while 2 * levels <= MOST:
+        encoder = CountEncoder(kind, best_step(values, values, levels), levels, signed)
+        error = np.square(_outputs(graph, encoder.counts(x) * encoder.step) - exact).mean()
+        if error <= MOVED * exact.var():
+            break
+        levels *= 2
+    return levels
 
 
 def _entering(x: npt.NDArray[np.float64], kind: str, signed: bool) -> npt.NDArray[np.float64]:
@@ -50,8 +47,8 @@ def _entering(x: npt.NDArray[np.float64], kind: str, signed: bool) -> npt.NDArra
     return entering
 
 
-def _answers(graph: Graph, x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
-    """The arg max of `graph` on every sample, in float32, a few samples at a time."""
+def _outputs(graph: Graph, x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+    """What `graph` computes of every sample (n, size of the output), in float32, a few samples at a time."""
     functions = {name: node_function(name, node, dtype="float32") for name, node in graph.nodes.items()}
     order = [name for name in topological_order(graph) if not isinstance(graph.nodes[name], nir.Input)]
     found = []
@@ -61,5 +58,5 @@ def _answers(graph: Graph, x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.i
         for name in order:
             first, *others = (values[source] for source in predecessors(graph, name))
             values[name] = np.asarray(functions[name](sum(others, start=first)), np.float32)
-        found.append(values[the_output(graph)].reshape(len(part), -1).argmax(1))
+        found.append(values[the_output(graph)].reshape(len(part), -1).astype(np.float64))
     return np.concatenate(found)

@@ -51,7 +51,7 @@ class QuantizeActivations(Pass):
     does not, "auto" takes what agrees with the float network on more samples (then: with the smaller squared error).
     input_kind: of the encoder; "message" takes signed input as it is, where others need its channels twice.
     thresholds: the rule of the steps: "mse", "max", or a percentile such as "99.9" (steps.py).
-    input_levels: 0 for the fewest that leave the answers as they are (input_levels.py).
+    input_levels: 0 for the fewest that leave the outputs as they are (input_levels.py).
     """
 
     name: ClassVar[str] = "quantize-activations"

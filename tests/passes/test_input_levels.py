@@ -1,4 +1,4 @@
-"""How many levels the input gets: as few as leave the float network's answers as they are."""
+"""How many levels the input gets: as few as leave the float network's outputs as they are."""
 
 from __future__ import annotations
 
@@ -33,14 +33,29 @@ def test_as_many_as_the_samples_need(grid: int, expected: int) -> None:
     assert enough_input_levels(network(COMPARE), samples(grid), 4, "consecutive", signed=False) == expected
 
 
-def test_rounding_that_changes_no_answer_needs_no_more() -> None:
-    assert enough_input_levels(network(np.array([[1.0, 1.0], [-1.0, -1.0]])), samples(32), 4, "consecutive", signed=False) == 4
+def test_answers_that_stay_say_nothing() -> None:
+    """A network is sure of the images that it was trained on: outputs move long before its answers do."""
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random((400, 1)) < 0.5, [[0.9, 0.1]], [[0.1, 0.9]]) + rng.uniform(-0.1, 0.1, (400, 2))
+    coarse = np.round(x * 4) / 4
+    assert ((coarse @ COMPARE.T).argmax(1) == (x @ COMPARE.T).argmax(1)).all()
+    assert enough_input_levels(network(COMPARE), x, 4, "consecutive", signed=False) == 16
+
+
+@pytest.mark.parametrize(("levels", "expected"), [(2, 32), (4, 32), (16, 32), (24, 24), (64, 64)])
+def test_what_is_needed_does_not_depend_on_the_start(levels: int, expected: int) -> None:
+    """One number and one layer: L levels leave 1 / L^2 of the variance, 1 / 24^2 is the first below 0.2 %."""
+    x = np.random.default_rng(1).uniform(0.0, 1.0, (400, 1))
+    assert enough_input_levels(network(np.ones((1, 1))), x, levels, "consecutive", signed=False) == expected
+
+
+def test_one_sample_is_enough_to_judge_by() -> None:
+    assert enough_input_levels(network(COMPARE), np.array([[0.5, 1.0]]), 4, "consecutive", signed=False) == 4
 
 
 def test_never_more_than_pixels_have() -> None:
     x = np.random.default_rng(0).uniform(0.5, 0.5001, (400, 2))
-    found = enough_input_levels(network(COMPARE), x, 64, "consecutive", signed=False)
-    assert found in (64, 128, MOST)
+    assert enough_input_levels(network(COMPARE), x, 64, "consecutive", signed=False) == MOST
 
 
 def test_levels_beyond_those_of_pixels_stay() -> None:
