@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import nir
 import numpy as np
 
 from snnport.convention import Coding, coding_of
-from snnport.encoders import CountEncoder, Stimulus
+from snnport.encoders import Stimulus, encoder_of
 from snnport.errors import SnnportError
 from snnport.flow.convert import ConvertOptions, convert_graph
 from snnport.graph import Graph, names_of, with_nodes
@@ -255,7 +254,7 @@ def _cost(graph: Graph, target: Target) -> Cost | None:
     program = target.lower(ready)
     coding = coding_of(ready.metadata)
     assert coding is not None
-    encoder = CountEncoder.from_json(json.loads(ready.metadata["snnport"])["encoder"])
+    encoder = encoder_of(ready.metadata)
     with np.load(DIGITS.test) as file:
         x = file["x"][:N].astype(np.float64).reshape(-1, 1, 8, 8) / DIGITS.scale
     counts = run(program, Stimulus(x, encoder, program.n_steps), threads=1).counts

@@ -11,7 +11,7 @@ from exact_runs import logit_mismatches
 from networks import NETWORKS, dense
 from random_networks import random_network
 
-from snnport.encoders import CountEncoder
+from snnport.encoders import encoder_of
 from snnport.errors import PassFailed
 from snnport.flow.convert import ConvertOptions, convert_graph
 from snnport.graph import Graph, chain, names_of, shapes, the_input, with_nodes
@@ -78,7 +78,7 @@ def test_no_count_ever_leaves_its_bound(signed: bool) -> None:
     rng = np.random.default_rng(3)
     shape = (6,)
     graph, _ = messages(layers(rng, 6, 10, 8, 3), rng.uniform(-1 if signed else 0, 1, (60, *shape)))
-    encoder = CountEncoder.from_json(json.loads(graph.metadata["snnport"])["encoder"])
+    encoder = encoder_of(graph.metadata)
     assert encoder.signed is signed
     worst = np.array([encoder.levels, -encoder.levels if signed else 0])
     counts = rng.choice(worst, (2000, *shape))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from networks import NETWORKS
 
 from snnport.convention import CODED, coding_of
-from snnport.encoders import CountEncoder
+from snnport.encoders import CountEncoder, encoder_of
 from snnport.flow.convert import Conversion, ConvertOptions, convert_graph
 from snnport.graph import Graph, predecessors, shapes, the_input, the_output
 from snnport.importers.base import Imported
@@ -27,7 +25,7 @@ def converted(name: str, seed: int, signed: bool = False, **options: object) -> 
 
 
 def counts_for(graph: Graph, x: np.ndarray) -> tuple[CountEncoder, np.ndarray]:
-    encoder = CountEncoder.from_json(json.loads(graph.metadata["snnport"])["encoder"])
+    encoder = encoder_of(graph.metadata)
     return encoder, encoder.counts(x)
 
 

@@ -22,7 +22,7 @@ from spiking import (
 )
 
 from snnport.convention import CODED, PLAIN, Convention, Window, coding_of, convention_of
-from snnport.encoders import CountEncoder, Stimulus
+from snnport.encoders import CountEncoder, Stimulus, encoder_of
 from snnport.errors import InvalidGraph
 from snnport.flow.convert import ConvertOptions, convert_graph
 from snnport.graph import Graph, build, names_of, predecessors, shapes, the_input, the_output
@@ -256,7 +256,7 @@ def converted(name: str, code: str, seed: int = 1) -> tuple[Graph, Graph, np.nda
     ledger = tuple(Entry(n, type(node).__name__, "became", (n,), "", "test") for n, node in graph.nodes.items())
     options = ConvertOptions(code=code, levels=5, input_levels=3)
     result = convert_graph(Imported(graph, "onnx", ledger), x, "test", options)
-    encoder = CountEncoder.from_json(json.loads(result.graph.metadata["snnport"])["encoder"])
+    encoder = encoder_of(result.graph.metadata)
     return result.graph, result.stages["quantised weights"], encoder.counts(x)
 
 

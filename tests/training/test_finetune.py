@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 import torch
 from networks import convnet, mlp, residual
 
-from snnport.encoders import CountEncoder
+from snnport.encoders import encoder_of
 from snnport.errors import InvalidInput, PassFailed
 from snnport.flow.convert import FOLDING
 from snnport.graph import Graph, names_of, predecessors, shapes, the_input
@@ -40,7 +39,7 @@ def made(build: object, seed: int = 0, low: float = 0.0, levels: int = 3) -> tup
 
 
 def counts_of(graph: Graph, x: np.ndarray) -> np.ndarray:
-    return CountEncoder.from_json(json.loads(graph.metadata["snnport"])["encoder"]).counts(x)
+    return encoder_of(graph.metadata).counts(x)
 
 
 @pytest.mark.parametrize("build", [mlp, convnet, residual])
