@@ -67,9 +67,9 @@ def test_an_output_that_fires_once_is_read_by_an_integrator() -> None:
 
 
 def test_periods_of_chains_and_of_a_skip() -> None:
-    assert least_period(converted("spiking_output", "gate", levels=8)[1]) == 15
-    assert least_period(converted("spiking_output", "ttfs", levels=8)[1]) == 16
-    assert least_period(converted("residual", "gate", levels=8)[1]) == 23
+    assert least_period(converted("spiking_output", "gate", levels=8, input_levels=8)[1]) == 15
+    assert least_period(converted("spiking_output", "ttfs", levels=8, input_levels=8)[1]) == 16
+    assert least_period(converted("residual", "gate", levels=8, input_levels=8)[1]) == 23
     assert least_period(converted("spiking_output", "gate", levels=2, input_levels=9)[1]) == 10
 
 
