@@ -50,8 +50,8 @@ def prepare(graph: Graph, chip: Chip) -> tuple[Pass, ...]:
         return fits
     if convention_of(graph.metadata).dtype == "lava-fixed":
         return (LavaScaling(),)
-    whole = run_passes(graph, (NirToAlif(),), Context()) if names_of(graph, nir.Threshold) else graph
-    if names_of(whole, AdaptiveLIF) != names_of(graph, AdaptiveLIF):
+    whole = _with_adaptive(graph)
+    if whole is not graph:
         return (NirToAlif(), *prepare(whole, chip))
     scaling = _scaling(graph, chip)
     if scaling is not None and names_of(graph, nir.LI, nir.CubaLI):
@@ -68,9 +68,10 @@ def prepare(graph: Graph, chip: Chip) -> tuple[Pass, ...]:
 
 def calibrate(graph: Graph, chip: Chip, raster: Raster) -> tuple[Pass, ...]:
     """As `prepare`, with theta chosen by raster (n_samples, n_steps, n_neurons), spike counts of the one input."""
+    whole = _with_adaptive(graph)
+    if whole is not graph:
+        return (NirToAlif(), *calibrate(whole, chip, raster))
     found = prepare(graph, chip)
-    if found and isinstance(found[0], NirToAlif):
-        return (found[0], *calibrate(run_passes(graph, found[:1], Context()), chip, raster))
     if len(found) != 1 or not isinstance(found[0], QuantizePlanes) or not found[0].theta or not raster.size:
         return found
     if len(names_of(graph, nir.Input)) != 1:
@@ -91,6 +92,12 @@ def calibrate(graph: Graph, chip: Chip, raster: Raster) -> tuple[Pass, ...]:
 def late(program: Program) -> dict[str, int]:
     """Steps that every population but the inputs is late."""
     return {name: steps for name, steps in program.meta["depth"].items() if steps}
+
+
+def _with_adaptive(graph: Graph) -> Graph:
+    """`graph` with its adaptive neurons as one node each, where it spells any out."""
+    whole = run_passes(graph, (NirToAlif(),), Context()) if names_of(graph, nir.Threshold) else graph
+    return graph if names_of(whole, AdaptiveLIF) == names_of(graph, AdaptiveLIF) else whole
 
 
 def _scaling(graph: Graph, chip: Chip) -> QuantizePlanes | None:
