@@ -51,10 +51,10 @@ class Weights:
     """
 
     epochs: int = 10
-    rate: float = 7e-4
+    rate: float = 3e-4
     step_rate: float = 5e-3
     batch: int = 50
-    blocks: float = 1.0
+    blocks: float = 4.0
     temperature: float = 2.0
     augment: str = "auto"
     held_out: float = 0.05
