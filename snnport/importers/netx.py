@@ -289,7 +289,9 @@ def _registers(
 def _shape(layer: RawLayer) -> Shape:
     """Its shape as (channels, height, width) or (n,)."""
     values = layer.numbers("shape").reshape(-1)
-    if values.size not in (1, 2, 3) or np.any(values != np.trunc(values)) or values.min() < 1 or values.prod() > 1 << 31:
+    if values.size > 3:
+        raise InvalidGraph(layer.where, f"its shape has {values.size} axes, at most 3 are read", "Export the network again")
+    if np.any(values != np.trunc(values)) or values.min() < 1 or values.prod() > 1 << 31:
         raise InvalidGraph(layer.where, f"its shape is {values.tolist()}", "Export the network again")
     return tuple(int(v) for v in values)
 

@@ -54,7 +54,10 @@ class RawLayer:
     def pair(self, name: str, default: int, least: int) -> tuple[int, int]:
         """A field of one or two whole numbers as (height, width). Raises InvalidGraph below `least`."""
         values = self.numbers(name).reshape(-1) if self.has(name) else np.array([default])
-        if values.size not in (1, 2) or np.any(values != np.trunc(values)) or values.min() < least or values.max() > 1 << 20:
+        if values.size not in (1, 2):
+            what = f"its {name} holds {values.size} numbers, one or two are needed"
+            raise InvalidGraph(self.where, what, WRITE_AGAIN)
+        if np.any(values != np.trunc(values)) or values.min() < least or values.max() > 1 << 20:
             what = f"its {name} is {values.tolist()}, one or two whole numbers from {least} on are needed"
             raise InvalidGraph(self.where, what, WRITE_AGAIN)
         return int(values[0]), int(values[-1])

@@ -35,8 +35,8 @@ NEURON_FIELDS = MappingProxyType(
     }
 )
 """Fields of the nodes whose parameters are one number a neuron; Scale, Threshold and Delay are no neurons but alike."""
-MAX_NEURONS = 1 << 28
-"""An Input or a layer that declares more is refused."""
+MAX_NEURONS, MAX_AXES = 1 << 28, 32
+"""An Input or a layer that declares more neurons or axes is refused."""
 _DEFAULTS = {"v_reset": 0.0, "w_in": 1.0}
 
 
@@ -75,6 +75,8 @@ def faults(name: str, raw: RawNode) -> list[str]:
 def raw_shape(name: str, raw: RawNode, key: str = "shape") -> Shape:
     """A shape that a node declares."""
     value = _real(name, raw, key).reshape(-1)
+    if len(value) > MAX_AXES:
+        raise InvalidGraph(name, f"its '{key}' has {len(value)} axes, at most {MAX_AXES} are read")
     if (value != np.rint(value)).any() or (np.abs(value) > MAX_NEURONS).any():
         raise InvalidGraph(name, f"its '{key}' is {value.tolist()}, which is no shape")
     return tuple(int(n) for n in value)

@@ -88,7 +88,7 @@ def _runs(valid: Mask, where: Index, length: int) -> list[Pair]:
     found: list[Pair] = []
     left = valid.copy()
     while left.any():
-        run = max((_run(left, where, int(start)) for start in np.flatnonzero(left)), key=lambda r: int(r.sum()))
+        run = _longest_run(left, where)
         line = _line(run, where, length)
         if line is None:
             run = np.zeros_like(run)
@@ -101,15 +101,17 @@ def _runs(valid: Mask, where: Index, length: int) -> list[Pair]:
     return found
 
 
-def _run(left: Mask, where: Index, start: int) -> Mask:
-    """The entries from `start` on that rise by one step."""
+def _longest_run(left: Mask, where: Index) -> Mask:
+    """The longest stretch of entries that rise by one step, the first of them; else the first entry alone."""
     run = np.zeros_like(left)
-    run[start] = True
-    end = start + 1
-    if end < len(left) and left[end] and (step := where[end] - where[start]) > 0:
-        while end < len(left) and left[end] and where[end] - where[end - 1] == step:
-            run[end] = True
-            end += 1
+    step = np.where(left[1:] & left[:-1], np.maximum(np.diff(where), 0), 0)
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(step)) + 1])
+    length = np.diff(np.append(starts, len(step))) * (step[starts] > 0) if len(step) else np.zeros(1, np.int64)
+    longest = int(np.argmax(length))
+    if not length[longest]:
+        run[np.flatnonzero(left)[0]] = True
+    else:
+        run[starts[longest] : starts[longest] + length[longest] + 1] = True
     return run
 
 
