@@ -8,6 +8,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from snnport.errors import InvalidGraph
 from snnport.nirdata import heap_fault
@@ -16,6 +17,7 @@ MAX_BYTES = 1 << 30
 """A file whose arrays take more memory is refused before anything is read."""
 DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
 """What h5py raises on damaged files."""
+MOST_LISTED = 8
 
 
 def guard(path: Path, kind: str, remedy: str) -> None:
@@ -42,6 +44,12 @@ def guard(path: Path, kind: str, remedy: str) -> None:
     fault = heap_fault(path)
     if fault:
         raise InvalidGraph(where, fault, "Fetch or write the file again")
+
+
+def listed(values: npt.NDArray[Any]) -> str:
+    """Numbers (n,) for a message: a damaged file may hold millions where a few belong."""
+    told = ", ".join(map(str, values[:MOST_LISTED].tolist()))
+    return f"[{told}]" if len(values) <= MOST_LISTED else f"[{told}, ..] ({len(values)} numbers)"
 
 
 class Values:

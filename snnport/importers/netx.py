@@ -21,6 +21,7 @@ from snnport.convention import Convention
 from snnport.errors import InvalidGraph, InvalidInput, UnsupportedNode
 from snnport.graph import Edge, build, shapes
 from snnport.importers.base import Imported
+from snnport.importers.hdf5 import listed
 from snnport.importers.netxfile import RawLayer, RawNet, read_layers
 from snnport.importers.netxneuron import INTEGRATOR, Registers, cuba_registers, node_of, sdnn_registers
 from snnport.importers.netxrules import delays_of, kept, optimise
@@ -289,10 +290,8 @@ def _registers(
 def _shape(layer: RawLayer) -> Shape:
     """Its shape as (channels, height, width) or (n,)."""
     values = layer.numbers("shape").reshape(-1)
-    if values.size > 3:
-        raise InvalidGraph(layer.where, f"its shape has {values.size} axes, at most 3 are read", "Export the network again")
-    if np.any(values != np.trunc(values)) or values.min() < 1 or values.prod() > 1 << 31:
-        raise InvalidGraph(layer.where, f"its shape is {values.tolist()}", "Export the network again")
+    if values.size not in (1, 2, 3) or np.any(values != np.trunc(values)) or values.min() < 1 or values.prod() > 1 << 31:
+        raise InvalidGraph(layer.where, f"its shape is {listed(values)}", "Export the network again")
     return tuple(int(v) for v in values)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snnport.errors import InvalidGraph
-from snnport.importers.hdf5 import DAMAGED, Values, guard
+from snnport.importers.hdf5 import DAMAGED, Values, guard, listed
 
 MAX_LAYERS = 4096
 WRITE_AGAIN = "Export the network again with lava-dl"
@@ -54,11 +54,8 @@ class RawLayer:
     def pair(self, name: str, default: int, least: int) -> tuple[int, int]:
         """A field of one or two whole numbers as (height, width). Raises InvalidGraph below `least`."""
         values = self.numbers(name).reshape(-1) if self.has(name) else np.array([default])
-        if values.size not in (1, 2):
-            what = f"its {name} holds {values.size} numbers, one or two are needed"
-            raise InvalidGraph(self.where, what, WRITE_AGAIN)
-        if np.any(values != np.trunc(values)) or values.min() < least or values.max() > 1 << 20:
-            what = f"its {name} is {values.tolist()}, one or two whole numbers from {least} on are needed"
+        if values.size not in (1, 2) or np.any(values != np.trunc(values)) or values.min() < least or values.max() > 1 << 20:
+            what = f"its {name} is {listed(values)}, one or two whole numbers from {least} on are needed"
             raise InvalidGraph(self.where, what, WRITE_AGAIN)
         return int(values[0]), int(values[-1])
 

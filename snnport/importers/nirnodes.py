@@ -14,6 +14,7 @@ import nir
 import numpy as np
 
 from snnport.errors import InvalidGraph
+from snnport.importers.hdf5 import listed
 from snnport.importers.nirfile import RawNode
 from snnport.importers.stored import restore_conv
 from snnport.nodes import Real, Shape, flatten_node, input_node, output_node
@@ -75,10 +76,8 @@ def faults(name: str, raw: RawNode) -> list[str]:
 def raw_shape(name: str, raw: RawNode, key: str = "shape") -> Shape:
     """A shape that a node declares."""
     value = _real(name, raw, key).reshape(-1)
-    if len(value) > MAX_AXES:
-        raise InvalidGraph(name, f"its '{key}' has {len(value)} axes, at most {MAX_AXES} are read")
-    if (value != np.rint(value)).any() or (np.abs(value) > MAX_NEURONS).any():
-        raise InvalidGraph(name, f"its '{key}' is {value.tolist()}, which is no shape")
+    if len(value) > MAX_AXES or (value != np.rint(value)).any() or (np.abs(value) > MAX_NEURONS).any():
+        raise InvalidGraph(name, f"its '{key}' is {listed(value)}, which is no shape of up to {MAX_AXES} axes")
     return tuple(int(n) for n in value)
 
 
@@ -102,7 +101,7 @@ def _whole(name: str, raw: RawNode, key: str, least: int, length: int) -> Shape:
     """`length` integers, at least `least` each; one stands for all."""
     value = _real(name, raw, key).reshape(-1)
     if value.size not in (1, length) or (value != np.rint(value)).any() or (value < least).any():
-        raise InvalidGraph(name, f"its '{key}' is {value.tolist()}, wanted are {length} integers from {least} on")
+        raise InvalidGraph(name, f"its '{key}' is {listed(value)}, wanted are {length} integers from {least} on")
     return tuple(int(v) for v in np.broadcast_to(value, (length,)))
 
 

@@ -91,8 +91,7 @@ def _runs(valid: Mask, where: Index, length: int) -> list[Pair]:
         run = _longest_run(left, where)
         line = _line(run, where, length)
         if line is None:
-            run = np.zeros_like(run)
-            run[np.flatnonzero(left)[0]] = True
+            run = _first(left)
             line = _line(run, where, length)
         if line is None or len(found) > MOST_PLACES:
             return [(0, 1)] * (MOST_PLACES + 1)
@@ -103,15 +102,20 @@ def _runs(valid: Mask, where: Index, length: int) -> list[Pair]:
 
 def _longest_run(left: Mask, where: Index) -> Mask:
     """The longest stretch of entries that rise by one step, the first of them; else the first entry alone."""
-    run = np.zeros_like(left)
     step = np.where(left[1:] & left[:-1], np.maximum(np.diff(where), 0), 0)
     starts = np.concatenate([[0], np.flatnonzero(np.diff(step)) + 1])
     length = np.diff(np.append(starts, len(step))) * (step[starts] > 0) if len(step) else np.zeros(1, np.int64)
     longest = int(np.argmax(length))
     if not length[longest]:
-        run[np.flatnonzero(left)[0]] = True
-    else:
-        run[starts[longest] : starts[longest] + length[longest] + 1] = True
+        return _first(left)
+    run = np.zeros_like(left)
+    run[starts[longest] : starts[longest] + length[longest] + 1] = True
+    return run
+
+
+def _first(left: Mask) -> Mask:
+    run = np.zeros_like(left)
+    run[np.argmax(left)] = True
     return run
 
 
