@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import nir
 import numpy as np
 import numpy.typing as npt
 
 from snnport.encoders import CountEncoder
-from snnport.graph import Graph, predecessors, the_output, topological_order
+from snnport.graph import Graph
 from snnport.passes.steps import best_step
-from snnport.reference import node_function
+from snnport.reference import forward
 
 MOST = 256
 """Pixels have 8 bits; more levels than they have tell nothing."""
@@ -48,15 +47,5 @@ def _entering(x: npt.NDArray[np.float64], kind: str, signed: bool) -> npt.NDArra
 
 
 def _outputs(graph: Graph, x: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
-    """What `graph` computes of every sample (n, size of the output), in float32, a few samples at a time."""
-    functions = {name: node_function(name, node, dtype="float32") for name, node in graph.nodes.items()}
-    order = [name for name in topological_order(graph) if not isinstance(graph.nodes[name], nir.Input)]
-    found = []
-    for start in range(0, len(x), CHUNK):
-        part = np.asarray(x[start : start + CHUNK], np.float32)
-        values = {name: part for name, node in graph.nodes.items() if isinstance(node, nir.Input)}
-        for name in order:
-            first, *others = (values[source] for source in predecessors(graph, name))
-            values[name] = np.asarray(functions[name](sum(others, start=first)), np.float32)
-        found.append(values[the_output(graph)].reshape(len(part), -1).astype(np.float64))
-    return np.concatenate(found)
+    """What `graph` computes of every sample (n, *output shape): in float32, which is fast; float64 for sums over it."""
+    return np.asarray(forward(graph, x, chunk=CHUNK, dtype="float32"), np.float64)

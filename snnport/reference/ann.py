@@ -24,29 +24,35 @@ Array = npt.NDArray[Any]
 EXACT = float(1 << 53)
 
 
-def forward(graph: Graph, x: npt.ArrayLike, *, integers: bool = False, chunk: int = 256) -> Array:
-    """Output (n_samples, *output shape) of a feed-forward ANN graph on x (n_samples, *input shape), both float64.
+def forward(graph: Graph, x: npt.ArrayLike, *, integers: bool = False, chunk: int = 256, dtype: str = "float64") -> Array:
+    """Output (n_samples, *output shape) of a feed-forward ANN graph on x (n_samples, *input shape), both of `dtype`.
 
     With `integers`, x are the input counts and the result the integer logits (as float64 whole numbers).
     Raises InvalidInput on a wrong input shape, UnsupportedNode on a spiking neuron.
     """
     output = the_output(graph)
-    return values_at(graph, x, [output], integers=integers, chunk=chunk)[output]
+    return values_at(graph, x, [output], integers=integers, chunk=chunk, dtype=dtype)[output]
 
 
 def values_at(
-    graph: Graph, x: npt.ArrayLike, wanted: Collection[str], *, integers: bool = False, chunk: int = 256
+    graph: Graph,
+    x: npt.ArrayLike,
+    wanted: Collection[str],
+    *,
+    integers: bool = False,
+    chunk: int = 256,
+    dtype: str = "float64",
 ) -> dict[str, Array]:
     """Outputs of the nodes `wanted`, as `forward` computes them."""
     samples = np.asarray(x)
     shape = shapes(graph)[the_input(graph)]
     if samples.shape[1:] != shape:
         raise InvalidInput("input", f"its samples have shape {samples.shape[1:]}, the network takes {shape}")
-    prepared = {name: node_function(name, node, integers) for name, node in graph.nodes.items()}
+    prepared = {name: node_function(name, node, integers, dtype) for name, node in graph.nodes.items()}
     order = _needed(graph, wanted)
     parts: dict[str, list[Array]] = {name: [] for name in wanted}
     for start in range(0, len(samples), chunk):
-        values = _walk(graph, order, prepared, samples[start : start + chunk].astype(np.float64), integers)
+        values = _walk(graph, order, prepared, samples[start : start + chunk].astype(dtype), integers)
         for name in wanted:
             parts[name].append(values[name])
     sizes = shapes(graph)
@@ -76,7 +82,7 @@ def _walk(
         total = values[sources[0]]
         for source in sources[1:]:
             total = total + values[source]
-        values[name] = prepared[name](total)
+        values[name] = np.asarray(prepared[name](total), x.dtype)
         if integers and values[name].size and np.abs(values[name]).max() >= EXACT:
             raise InvalidGraph(name, "its integers exceed 2^53", "Use fewer levels or bits")
     return values
