@@ -9,10 +9,8 @@ import numpy as np
 from snnport.fixed import IntArray
 from snnport.passes.quantize_snn import decay
 from snnport.quant import round_half_even
+from snnport.targets.decay_codes import ONE, decay_code
 from snnport.targets.plan import Plan, compact
-
-ONE = 4096
-"""A decay of all of the state."""
 
 
 def rising(plan: Plan, name: str, fraction: int) -> dict[str, IntArray]:
@@ -27,6 +25,6 @@ def rising(plan: Plan, name: str, fraction: int) -> dict[str, IntArray]:
     beta = np.asarray(node.beta, np.float64).reshape(-1)
     step = beta * lost / np.maximum(1 - lost, 1 / ONE) / plan.scale[name] * (1 << fraction)
     return {
-        "a_decay": compact(round_half_even(lost * ONE)),
+        "a_decay": compact(decay_code(lost)),
         "a_step": compact(np.broadcast_to(round_half_even(step), (size,))),
     }

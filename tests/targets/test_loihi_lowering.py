@@ -12,7 +12,7 @@ from snnport.program import Conv, Dense, Diagonal, Program, Projection, SumPool
 from snnport.reference import run_spiking
 from snnport.sim.engine import run
 from snnport.targets.base import resolve_target
-from snnport.targets.loihi.cuba import decay_code
+from snnport.targets.decay_codes import decay_code
 from snnport.targets.loihi.memory import axon_bits, fan_out
 
 LOIHI = resolve_target("loihi2")

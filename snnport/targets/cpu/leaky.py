@@ -24,9 +24,10 @@ from snnport.nodes import AdaptiveLIF
 from snnport.passes.quantize_snn import decays
 from snnport.program import Dense, Neuron, Population, Projection
 from snnport.quant import round_half_even
-from snnport.targets.adaptive import ONE, rising
+from snnport.targets.adaptive import rising
 from snnport.targets.codes.base import Cell
 from snnport.targets.codes.plain import MANY_SPIKES
+from snnport.targets.decay_codes import ONE, decay_code
 from snnport.targets.intervals import LIF_UNIT, NEVER_FIRES
 from snnport.targets.plan import Plan, compact
 from snnport.targets.synapses import population_shape
@@ -103,7 +104,7 @@ def _lif(plan: Plan, name: str, cell: Cell) -> Neuron | None:
     if rest is None:
         return None
     params: dict[str, IntArray] = {
-        "decay": compact(_decay_code(lost)),
+        "decay": compact(decay_code(lost)),
         "v_init": compact(rest << FRACTION),
         "bias": compact((plan.bias[name] << FRACTION) + round_half_even(lost * (rest << FRACTION))),
         "v_min": np.asarray(low),
@@ -132,7 +133,7 @@ def _lif(plan: Plan, name: str, cell: Cell) -> Neuron | None:
 def _cuba(plan: Plan, name: str) -> Neuron | None:
     node: Any = plan.graph.nodes[name]
     size = len(plan.bias[name])
-    synapse, membrane = (np.broadcast_to(_decay_code(d), (size,)) for d in decays(node, plan.convention))
+    synapse, membrane = (np.broadcast_to(decay_code(d).reshape(-1), (size,)) for d in decays(node, plan.convention))
     theta = plan.codes(name, getattr(node, "v_threshold", 0.0))
     if theta is None:
         return None
@@ -155,7 +156,3 @@ def _bias(values: IntArray) -> tuple[IntArray, int]:
     """What enters v in each step as mantissas of 12 bits and a sign, and their exponent."""
     exponent = max(0, int(np.abs(values).max(initial=0)).bit_length() - 12)
     return round_half_even(values / (1 << exponent)), exponent
-
-
-def _decay_code(fraction: Any) -> IntArray:
-    return round_half_even(np.asarray(fraction, np.float64).reshape(-1) * ONE)

@@ -18,8 +18,9 @@ from snnport.chip import Chip
 from snnport.graph import Graph, names_of
 from snnport.nodes import AdaptiveLIF
 from snnport.program import Neuron, Population, Program, Projection
-from snnport.targets.adaptive import ONE, rising
+from snnport.targets.adaptive import rising
 from snnport.targets.base import Findings, Usage, finding
+from snnport.targets.decay_codes import ONE
 from snnport.targets.intervals import LIF_UNIT, V_TOP, Bounds, analyse
 from snnport.targets.loihi.cuba import Fields
 from snnport.targets.plan import Plan, compact

@@ -9,8 +9,8 @@ import numpy as np
 from snnport.fixed import IntArray, narrowest
 from snnport.program import Dense, Diagonal, Neuron, Population, Projection
 from snnport.targets.codes.base import Driven, generator
+from snnport.targets.decay_codes import ONE
 from snnport.targets.intervals import NEVER_FIRES
-from snnport.targets.loihi.cuba import ONE
 
 PLANE_EXPONENT = 7
 """Weight exponent of the coarse planes: units of 128."""

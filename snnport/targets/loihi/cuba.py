@@ -19,17 +19,15 @@ import numpy as np
 from snnport.convention import coding_of, convention_of
 from snnport.fixed import IntArray
 from snnport.graph import Graph, names_of, shapes
-from snnport.nodes import NEURON_NODES, AdaptiveLIF, Real
+from snnport.nodes import NEURON_NODES, AdaptiveLIF
 from snnport.passes.paths import walk
 from snnport.passes.quantize_snn import decays
 from snnport.program import Neuron, Population, Projection
-from snnport.quant import round_half_even
+from snnport.targets.decay_codes import ONE, decay_code
 from snnport.targets.intervals import NEVER_FIRES
 from snnport.targets.lowering import Plan, delay_of
 from snnport.targets.synapses import bias_of, composes, population_shape, scale_of
 
-ONE = 4096
-"""A decay of 1, that is, of all of the state in one step."""
 NEURONS = (nir.IF, nir.LIF, nir.CubaLIF, nir.LI, nir.CubaLI, AdaptiveLIF)
 
 
@@ -54,11 +52,6 @@ def sketch(graph: Graph) -> Plan:
     scale = {name: q for name in names_of(graph, *NEURON_NODES) if (q := scale_of(graph.nodes[name])) is not None}
     bias = {name: bias_of(graph, paths, sizes, name) for name in names_of(graph, *NEURON_NODES)}
     return Plan(graph, coding_of(graph.metadata), convention, sizes, paths, (), bias, scale)
-
-
-def decay_code(fraction: Real) -> IntArray:
-    """The 12-bit code of a decay given as a fraction a step: the nearest."""
-    return round_half_even(np.asarray(fraction, np.float64) * ONE)
 
 
 def fields_of(plan: Plan, name: str) -> Fields | None:

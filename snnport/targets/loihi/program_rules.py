@@ -12,10 +12,10 @@ from snnport.fixed import signed_range
 from snnport.program import Conv, Dense, Program
 from snnport.targets import rules
 from snnport.targets.base import Findings, Usage, finding
+from snnport.targets.decay_codes import ONE
 from snnport.targets.graded_rules import message_widths, sum_widths
 from snnport.targets.intervals import LIF_UNIT, analyse
 from snnport.targets.loihi.adaptive import FAMILY, SHIFT, adaptive_range, plane_exponent
-from snnport.targets.loihi.cuba import ONE
 from snnport.targets.loihi.memory import demand, list_bits
 from snnport.targets.loihi.placing import destinations, routes_of
 from snnport.targets.placement import core_name

@@ -14,10 +14,11 @@ from snnport.nodes import AdaptiveLIF
 from snnport.passes.quantize_planes import TOP
 from snnport.targets import rules
 from snnport.targets.base import Findings, Usage, finding
+from snnport.targets.decay_codes import ONE
 from snnport.targets.graded import NUMBERS
 from snnport.targets.loihi.adaptive import programmable
 from snnport.targets.loihi.code_rules import persistent_current
-from snnport.targets.loihi.cuba import NEURONS, ONE, cuba_nodes, fields_of, sketch
+from snnport.targets.loihi.cuba import NEURONS, cuba_nodes, fields_of, sketch
 from snnport.targets.loihi.trained import feedback_slips
 
 NODES = (
