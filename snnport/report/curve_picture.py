@@ -11,7 +11,7 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from snnport.report.axis import ticks, window
-from snnport.report.losses import Curve, Point
+from snnport.report.losses import Curve
 from snnport.report.losses_words import tolerance_words
 from snnport.report.svg import picture, tag
 from snnport.report.units import count, percent, plural
@@ -24,7 +24,7 @@ MOST_NAMED = 8
 
 def curve_picture(curve: Curve) -> Markup:
     """The picture of a curve that has a point."""
-    values = [_value(point) for point in curve.points]
+    values = [point.height for point in curve.points]
     reference = _reference(curve)
     low, high, step = window([*values, reference])
 
@@ -37,7 +37,7 @@ def curve_picture(curve: Curve) -> Markup:
         parts.append(tag("line", class_="guide", x1=_percent(LEFT - 0.03), x2="100%", y1=y, y2=y))
         parts.append(tag("text", text, class_="axis", x=_percent(LEFT - 0.045), y=y + 4, text_anchor="end"))
     parts += _kept(curve, reference, up(reference), min(up(reference - curve.tolerance), TOP + HEIGHT))
-    places = list(zip((_across(curve, i) for i in range(len(values))), map(up, values), strict=True))
+    places = list(zip((_place(curve, i) for i in range(len(values))), map(up, values), strict=True))
     for (x1, y1), (x2, y2) in pairwise(places):
         parts.append(tag("line", class_="curve", x1=_percent(x1), x2=_percent(x2), y1=y1, y2=y2))
     for i, (x, y) in enumerate(places):
@@ -60,8 +60,8 @@ def _kept(curve: Curve, reference: float, top: float, bottom: float) -> list[Mar
 def _mark(curve: Curve, i: int, x: float, y: float) -> list[Markup]:
     """A point, and its place on the axis below."""
     chosen, point = i == curve.recommended, curve.points[i]
-    own = _own(curve, point)
-    text = f"{own} {curve.against}: {percent(_value(point))}, {plural(point.steps, 'step')}{', recommended' if chosen else ''}"
+    own = curve.across(point)
+    text = f"{own} {curve.against}: {percent(point.height)}, {plural(point.steps, 'step')}{', recommended' if chosen else ''}"
     title = tag("title", text)
     found = [tag("circle", title, class_="chosen" if chosen else "dot", cx=_percent(x), cy=y, r=7 if chosen else 4)]
     every = -(-len(curve.points) // MOST_NAMED)
@@ -71,17 +71,9 @@ def _mark(curve: Curve, i: int, x: float, y: float) -> list[Markup]:
     return found
 
 
-def _across(curve: Curve, i: int) -> float:
+def _place(curve: Curve, i: int) -> float:
     n = len(curve.points)
     return (LEFT + RIGHT) / 2 if n == 1 else LEFT + (RIGHT - LEFT) * i / (n - 1)
-
-
-def _own(curve: Curve, point: Point) -> int:
-    return point.levels if curve.against == "levels" else point.steps
-
-
-def _value(point: Point) -> float:
-    return point.agreement if point.accuracy is None else point.accuracy
 
 
 def _reference(curve: Curve) -> float:
@@ -95,7 +87,7 @@ def _axis(curve: Curve) -> str:
 
 def _label(curve: Curve) -> str:
     what = "Agreement" if curve.float_accuracy is None else "Accuracy"
-    told = ", ".join(f"{_own(curve, point)} {percent(_value(point))}" for point in curve.points)
+    told = ", ".join(f"{curve.across(point)} {percent(point.height)}" for point in curve.points)
     return f"{what} against {curve.against}: {told}"
 
 

@@ -64,6 +64,11 @@ class Point:
     accuracy: float | None
     agreement: float
 
+    @property
+    def height(self) -> float:
+        """What a picture shows: accuracy, agreement where there are no labels."""
+        return self.agreement if self.accuracy is None else self.accuracy
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -78,6 +83,10 @@ class Curve:
     recommended: int | None
     tolerance: float
     float_accuracy: float | None
+
+    def across(self, point: Point) -> int:
+        """What a picture shows the point against: its levels, or its steps."""
+        return point.levels if self.against == "levels" else point.steps
 
 
 @dataclass(frozen=True)

@@ -113,10 +113,11 @@ def curve_rows(curve: Curve) -> list[tuple[str, ...]]:
     """The cells of each point of a curve."""
     rows: list[tuple[str, ...]] = []
     for i, point in enumerate(curve.points):
-        own = point.levels if curve.against == "levels" else point.steps
         accuracy = "" if point.accuracy is None else percent(point.accuracy)
         chosen = "recommended" if i == curve.recommended else ""
-        rows.append((str(own), str(point.input_levels), str(point.steps), accuracy, percent(point.agreement), chosen))
+        rows.append(
+            (str(curve.across(point)), str(point.input_levels), str(point.steps), accuracy, percent(point.agreement), chosen)
+        )
     return rows
 
 
@@ -124,8 +125,7 @@ def curve_table(curve: Curve) -> RenderableType:
     """Accuracy (or agreement) against levels or steps as bars, the recommended point marked."""
     table = _table(*curve_heads(curve), "")
     for i, (point, cells) in enumerate(zip(curve.points, curve_rows(curve), strict=True)):
-        shown = point.agreement if point.accuracy is None else point.accuracy
-        bar = "█" * round(WIDTH * shown)
+        bar = "█" * round(WIDTH * point.height)
         table.add_row(*(Text(cell, style="bold green" if i == curve.recommended else "") for cell in (*cells, bar)))
     return Group(table, Text(curve_sentence(curve)))
 
