@@ -138,6 +138,7 @@ PASSES = Registry(
         "pair-signed": "snnport.passes.pair_signed:PairSigned",
         "sum-pool": "snnport.passes.sum_pool:SumPool",
         "split-signed-input": "snnport.passes.split_signed_input:SplitSignedInput",
+        "equalize-channels": "snnport.passes.equalize_channels:EqualizeChannels",
         "quantize-activations": "snnport.passes.quantize_activations:QuantizeActivations",
         "quantize-weights": "snnport.passes.quantize_weights:QuantizeWeights",
         "align-steps": "snnport.passes.align_steps:AlignSteps",

@@ -18,6 +18,7 @@ from snnport.passes.base import Context, Pass, run_passes
 from snnport.passes.bound_counts import BoundCounts
 from snnport.passes.codes.table import CODES
 from snnport.passes.convolve_pools import ConvolvePools
+from snnport.passes.equalize_channels import EqualizeChannels
 from snnport.passes.fit_sums import FitSums
 from snnport.passes.fold_batchnorm import FoldBatchNorm
 from snnport.passes.hoist_relu import HoistReLU
@@ -56,7 +57,8 @@ class ConvertOptions:
     code: a code of docs/codes.md. levels: activations are 0..levels, 0 for the code's own number. input_levels: 0 for the
     fewest that leave the answers as they are (gate, ramp, ttfs), or as many as levels (the other codes).
     bits: of a weight. correction: of biases, "on", "off" or "auto". steps: of the rate code, 0 for its default; of every window
-    of the delay code at least. thresholds: how steps are chosen: mse, max, or a percentile such as 99.9.
+    of the delay code at least. thresholds: how steps are chosen: mse, max, or a percentile such as 99.9. equalize: "on" gives
+    the channels of a population one range, "off" leaves them as they were trained.
     """
 
     code: str = "gate"
@@ -66,12 +68,15 @@ class ConvertOptions:
     correction: str = "auto"
     steps: int = 0
     thresholds: str = "mse"
+    equalize: str = "on"
 
     def __post_init__(self) -> None:
         if self.code not in CODES:
             raise InvalidInput(f"--code {self.code}", "there is no such code", f"Known: {', '.join(CODES)}")
         if not 0 <= self.levels <= 1024 or not 0 <= self.input_levels <= 4096:
             raise InvalidInput("--levels", f"{self.levels} (input: {self.input_levels}) is outside 0..1024 (4096)")
+        if self.equalize not in ("on", "off"):
+            raise InvalidInput(f"--equalize {self.equalize}", "there is no such choice", "Known: on, off")
         percentile_of(self.thresholds)
 
 
@@ -153,11 +158,15 @@ def road(options: ConvertOptions) -> dict[str, tuple[Pass, ...]]:
     if code.messages:
         return _road_of_messages(options, levels, options.input_levels or levels)
     return {
-        "folded": (*FOLDING, SplitSignedInput()),
+        "folded": (*FOLDING, SplitSignedInput(), *_equalizing(options)),
         "quantised activations": (_counting(options, levels, _input_levels(options, levels)), *unbounded),
         "quantised weights": (QuantizeWeights(options.bits),),
         "spiking": (Spike(options.code, options.steps),),
     }
+
+
+def _equalizing(options: ConvertOptions) -> tuple[Pass, ...]:
+    return (EqualizeChannels(),) if options.equalize == "on" else ()
 
 
 def _input_levels(options: ConvertOptions, levels: int) -> int:
@@ -179,7 +188,7 @@ def _road_of_messages(options: ConvertOptions, levels: int, input_levels: int) -
     counts = _counting(options, levels, input_levels, "message")
     fitting = (FitSums(options.bits),) if divides and not options.levels else ()
     return {
-        "folded": FOLDING,
+        "folded": (*FOLDING, *_equalizing(options)),
         "quantised activations": (counts, AlignSteps(options.bits) if divides else AlignSteps(options.bits, 0), *fitting),
         "quantised weights": (QuantizeWeights(options.bits), BoundCounts() if divides else BoundCounts(24, clip=False)),
         "spiking": (Spike(options.code, options.steps),),

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from snnport.encoders import CountEncoder, encoder_of
-from snnport.graph import Graph, names_of, predecessors, shapes, the_input, the_output, topological_order
+from snnport.graph import Graph, names_of, predecessors, the_input, the_output, topological_order
 from snnport.nodes import QuantReLU
 from snnport.passes.quantize_weights import output_scale
+from snnport.passes.split_signed_input import entering
 from snnport.reference import node_function, values_at
 from snnport.report.losses import Layer
 
@@ -75,9 +76,7 @@ def _unit(node: nir.NIRNode) -> float:
 
 
 def _theirs(folded: Graph, x: npt.NDArray[np.float64]) -> dict[str, Array]:
-    doubled = shapes(folded)[the_input(folded)][0] == 2 * x.shape[1]
-    taken = np.maximum(np.concatenate([x, -x], axis=1), 0.0) if doubled else x
-    found = values_at(folded, taken, list(folded.nodes), chunk=32)
+    found = values_at(folded, entering(folded, x), list(folded.nodes), chunk=32)
     return {name: _as32(values) for name, values in found.items()}
 
 

@@ -20,7 +20,8 @@ from snnport.datasets import Samples
 from snnport.encoders import CountEncoder
 from snnport.errors import InvalidInput
 from snnport.flow.run import Outcome
-from snnport.graph import Graph, shapes, the_input
+from snnport.graph import Graph
+from snnport.passes.split_signed_input import entering
 from snnport.reference import forward
 from snnport.report.losses import Losses
 from snnport.sim.causes import UNKNOWN
@@ -171,8 +172,7 @@ def _as_taken(graph: Graph, x: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
     """The samples as `graph` takes them: counts, rounded values, x beside -x, or as they are."""
     encoder_data = json.loads(graph.metadata.get("snnport", "{}")).get("encoder")
     if encoder_data is None:
-        doubled = shapes(graph)[the_input(graph)][0] == 2 * x.shape[1]
-        return np.maximum(np.concatenate([x, -x], axis=1), 0.0) if doubled else x
+        return entering(graph, x)
     encoder = CountEncoder.from_json(encoder_data)
     counts = encoder.counts(x)
     weights_take_counts = any("bits" in node.metadata for node in graph.nodes.values())

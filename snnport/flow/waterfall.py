@@ -24,6 +24,7 @@ from snnport.graph import Graph, names_of, predecessors, shapes
 from snnport.nodes import WEIGHTED_NODES, QuantReLU
 from snnport.passes.base import Context, run_passes
 from snnport.passes.codes.table import code_of
+from snnport.passes.equalize_channels import as_equalized
 from snnport.passes.quantize_weights import weights_of
 from snnport.passes.split_signed_input import SplitSignedInput
 from snnport.passes.unspike import quantised_ann
@@ -100,7 +101,8 @@ def _folded(prepared: Prepared, against: Model | None, samples: Samples) -> Grap
     assert coding is not None
     doubles = CountEncoder.from_json(coding.encoder).doubles
     try:
-        return run_passes(against.graph, (*FOLDING, *((SplitSignedInput(),) if doubles else ())), context)
+        folded = run_passes(against.graph, (*FOLDING, *((SplitSignedInput(),) if doubles else ())), context)
+        return as_equalized(folded, prepared.graph.metadata)
     except SnnportError:
         return None  # it is no network that this one can have come from, layer by layer
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from snnport.graph import Graph, build, fresh_name, predecessors, shapes, successors
 from snnport.nodes import Real
+from snnport.passes.rescale import output_scaled
 
 NEURONS = (nir.I, nir.IF, nir.LI, nir.LIF, nir.CubaLI, nir.CubaLIF)
 
@@ -56,20 +57,9 @@ def _without_gain(graph: Graph, name: str, gain: Real) -> Graph:
 
 def _scaled(node: nir.NIRNode, gain: Real) -> nir.NIRNode | None:
     """`node` with its output multiplied by `gain`, or None where its parameters cannot say that."""
-    new: Any = copy(node)
-    if isinstance(node, nir.Scale):
-        new.scale = np.asarray(node.scale, np.float64) * gain
-    elif isinstance(node, nir.Affine | nir.Linear) and gain.ndim == 1:
-        new.weight = np.asarray(node.weight, np.float64) * gain[:, None]
-        if isinstance(node, nir.Affine):
-            new.bias = np.asarray(node.bias, np.float64) * gain
-    elif isinstance(node, nir.Conv1d | nir.Conv2d):
-        channel = gain.reshape(gain.shape[0], -1)
-        if not np.all(channel == channel[:, :1]):
-            return None
-        new.weight = np.asarray(node.weight, np.float64) * channel[:, 0].reshape(-1, *[1] * (np.ndim(node.weight) - 1))
-        new.bias = np.asarray(node.bias, np.float64) * channel[:, 0]
-    else:
-        return None
-    result: nir.NIRNode = new
-    return result
+    if isinstance(node, nir.Scale) or (isinstance(node, nir.Affine | nir.Linear) and gain.ndim == 1):
+        return output_scaled(node, np.asarray(gain, np.float64))
+    if isinstance(node, nir.Conv1d | nir.Conv2d):
+        rows = np.asarray(gain, np.float64).reshape(gain.shape[0], -1)
+        return output_scaled(node, rows[:, 0]) if np.all(rows == rows[:, :1]) else None
+    return None

@@ -7,6 +7,7 @@ import numpy as np
 from snnport.errors import PassFailed
 from snnport.graph import Graph, shapes, the_input
 from snnport.passes.base import Context
+from snnport.passes.split_signed_input import entering
 from snnport.reference import forward
 
 RELATIVE_BOUND = 1e-9
@@ -23,7 +24,7 @@ def same_output(before: Graph, after: Graph, ctx: Context, spelling: str) -> Non
     x = ctx.calibration
     if x is None or not len(x):
         x = np.random.default_rng(0).uniform(-1, 1, (8, *shapes(before)[the_input(before)]))
-    x = x[:PROOF_SAMPLES]
+    x = entering(before, x[:PROOF_SAMPLES])
     expected, actual = forward(before, x), forward(after, x)
     error = float(np.abs(expected - actual).max(initial=0.0))
     size = float(np.abs(expected).max(initial=0.0))

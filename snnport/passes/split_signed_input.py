@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import nir
 import numpy as np
+import numpy.typing as npt
 
 from snnport.errors import PassFailed
 from snnport.graph import Graph, predecessors, shapes, successors, the_input, with_nodes
@@ -44,6 +45,12 @@ class SplitSignedInput(Pass):
                     changed[here] = flatten_node((2 * shape[0], *shape[1:]))
                 stack.extend(successors(graph, here))
         return with_nodes(graph, changed)
+
+
+def entering(graph: Graph, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What enters `graph` of samples x (n, channels, ...): where it takes twice the channels, x and -x, each rectified."""
+    doubled = shapes(graph)[the_input(graph)][0] == 2 * x.shape[1]
+    return np.maximum(np.concatenate([x, -x], axis=1), 0.0) if doubled else x
 
 
 def _split(node: Any, shape: tuple[int, ...]) -> nir.NIRNode:
