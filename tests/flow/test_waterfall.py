@@ -163,6 +163,11 @@ def test_a_converted_file_is_judged_against_its_source(snnport: Command, convert
     found = snnport("validate", converted / "digits.nir", "--against", converted / "digits.onnx", *data, "--json").data
     assert [stage["name"] for stage in found["stages"]] == ["float", "quantised weights", "spiking", "lowered"]
     assert len(found["losses"]["layers"]) == 4
+    options = ("--calibration", converted / "digits_calibration.npz", "--json")
+    at_once = snnport("validate", converted / "digits.onnx", *data, *options).data["losses"]["layers"]
+    for one, other in zip(found["losses"]["layers"], at_once, strict=True):  # the file knows how its channels were scaled
+        assert one.pop("name") == other.pop("name")
+        assert one == pytest.approx(other, rel=1e-4)
     refused = snnport("validate", converted / "digits.nir", *data, "--curve", "2,4", "--json")
     assert refused.data["error"]["message"].endswith("it is converted already, its levels are in it")
     unreadable = snnport("validate", converted / "digits.onnx", *data, "--curve", "2,x", "--json")
