@@ -109,7 +109,7 @@ _CONVERSION = {
     "bits": (_option(int, "--bits", help="Bits of a weight."), 8),
     "correction": (_option(str, "--correction", help="Bias correction: on, off or auto."), "auto"),
     "thresholds": (_option(str, "--thresholds", help="How steps are chosen: mse, max, or a percentile: 99.9."), "mse"),
-    "equalize": (_option(str, "--equalize", help="Rescale channels so that their ranges are one: on, off."), "on"),
+    "equalize": (_option(str, "--equalize", help="Rescale channels so that their ranges are one: on, off or auto."), "auto"),
     "steps": (_option(int, "--steps", help="Rate code: steps of a sample, 0: 4 times --levels. Delay code: least window."), 0),
 }
 _READING = {

@@ -58,7 +58,8 @@ class ConvertOptions:
     fewest that leave the answers as they are (gate, ramp, ttfs), or as many as levels (the other codes).
     bits: of a weight. correction: of biases, "on", "off" or "auto". steps: of the rate code, 0 for its default; of every window
     of the delay code at least. thresholds: how steps are chosen: mse, max, or a percentile such as 99.9. equalize: "on" gives
-    the channels of a population one range, "off" leaves them as they were trained.
+    the channels of a population one range, "off" leaves them as they were trained, "auto" is on where counts are coarser than
+    weights: levels below 2^(bits - 1).
     """
 
     code: str = "gate"
@@ -68,15 +69,15 @@ class ConvertOptions:
     correction: str = "auto"
     steps: int = 0
     thresholds: str = "mse"
-    equalize: str = "on"
+    equalize: str = "auto"
 
     def __post_init__(self) -> None:
         if self.code not in CODES:
             raise InvalidInput(f"--code {self.code}", "there is no such code", f"Known: {', '.join(CODES)}")
         if not 0 <= self.levels <= 1024 or not 0 <= self.input_levels <= 4096:
             raise InvalidInput("--levels", f"{self.levels} (input: {self.input_levels}) is outside 0..1024 (4096)")
-        if self.equalize not in ("on", "off"):
-            raise InvalidInput(f"--equalize {self.equalize}", "there is no such choice", "Known: on, off")
+        if self.equalize not in ("on", "off", "auto"):
+            raise InvalidInput(f"--equalize {self.equalize}", "there is no such choice", "Known: on, off, auto")
         percentile_of(self.thresholds)
 
 
@@ -166,7 +167,9 @@ def road(options: ConvertOptions) -> dict[str, tuple[Pass, ...]]:
 
 
 def _equalizing(options: ConvertOptions) -> tuple[Pass, ...]:
-    return (EqualizeChannels(),) if options.equalize == "on" else ()
+    levels = options.levels or CODES[options.code].levels
+    coarse = levels < 1 << (options.bits - 1)  # rows of weights grow as ranges do, and the finer of the two pays
+    return (EqualizeChannels(),) if options.equalize == "on" or (options.equalize == "auto" and coarse) else ()
 
 
 def _input_levels(options: ConvertOptions, levels: int) -> int:

@@ -23,7 +23,7 @@ from snnport.flow.run import run_program
 from snnport.flow.validate import classes_of
 from snnport.graph import Graph, predecessors, the_output, topological_order
 from snnport.nodes import MaxPool2d, ReLU
-from snnport.passes.base import Context, run_passes
+from snnport.passes.base import Context, Pass, run_passes
 from snnport.passes.codes.table import CODES
 from snnport.passes.unspike import quantised_ann
 from snnport.reference import forward
@@ -73,13 +73,16 @@ def curve_of(
         what = "it is converted already, its levels are in it"
         raise InvalidInput("--curve", f"{model.path}: {what}", "Give the ANN (.onnx, or weights with --builder)")
     context = Context(calibration_samples(model, inputs, samples).x)
-    folded = run_passes(model.imported.graph, road(options)["folded"], context)
+    folded: dict[tuple[Pass, ...], Graph] = {}
     say("curve: float")
     source = classes_of(model.imported.graph, samples)
     points = []
     for levels in sorted(set(wanted.levels)):
         say(f"curve: {levels}")
-        points.append(_point(folded, context, options, levels, samples, source))
+        passes = road(replace(options, levels=levels))["folded"]
+        if passes not in folded:
+            folded[passes] = run_passes(model.imported.graph, passes, context)
+        points.append(_point(folded[passes], context, options, levels, samples, source))
     exact = CODES[options.code].lossless
     accuracy = _share(source, samples.y)
     chosen = _recommended(points, accuracy, wanted.tolerance)

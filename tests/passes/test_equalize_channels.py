@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import nir
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from networks import conv, convnet, dense, max_pool, residual, uneven
 from random_networks import random_network
 
-from snnport.errors import InvalidGraph
+from snnport.errors import InvalidGraph, InvalidInput
 from snnport.flow.convert import FOLDING, ConvertOptions, convert_graph
 from snnport.graph import Graph, build, chain, names_of, shapes, successors, the_input
 from snnport.importers.base import Imported
@@ -214,13 +215,31 @@ def test_pools_keep_channels_apart() -> None:
     np.testing.assert_allclose(ratio, np.repeat(json.loads(after.metadata[FACTORS])["r"], 9)[None].repeat(2, 0))
 
 
-def test_it_can_be_turned_off() -> None:
-    graph = convnet(np.random.default_rng(11))
-    on, off = (
-        convert_graph(Imported(graph, "test", ()), samples(graph), "", ConvertOptions(equalize=choice))
-        for choice in ("on", "off")
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"equalize": "on", "levels": 300}, True),
+        ({"equalize": "off"}, False),
+        ({}, True),
+        ({"levels": 127}, True),
+        ({"levels": 128}, False),
+        ({"bits": 5}, False),
+        ({"bits": 5, "levels": 15}, True),
+        ({"code": "rate"}, True),
+    ],
+)
+def test_it_is_left_out_where_weights_are_the_coarser_part(options: dict[str, Any], expected: bool) -> None:
+    graph = chain(
+        {
+            "input": input_node((2, 4, 4)), "c": conv(np.random.default_rng(11), (2, 4, 4), 3), "r": ReLU(),
+            "flat": flatten_node((3, 4, 4)), "d": dense(np.random.default_rng(12), 48, 2), "o": output_node(),
+        }
     )
-    assert FACTORS in on.graph.metadata
-    assert FACTORS not in off.graph.metadata
-    assert any(spelling.startswith("equalize-channels") for spelling in on.passes)
-    assert not any(spelling.startswith("equalize-channels") for spelling in off.passes)
+    found = convert_graph(Imported(graph, "test", ()), samples(graph), "", ConvertOptions(**options))
+    assert (FACTORS in found.graph.metadata) is expected
+    assert any(spelling.startswith("equalize-channels") for spelling in found.passes) is expected
+
+
+def test_another_choice_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="Known: on, off, auto"):
+        ConvertOptions(equalize="maybe")
