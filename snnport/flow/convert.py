@@ -46,6 +46,8 @@ FOLDING = (
     SumPool(),
 )
 """To rectifiers, max poolings and one weighted layer on every way between them."""
+FINE_LEVELS = 128
+"""From here on counts have levels to spare in every channel, and one range would only cost weights their precision."""
 COUNTING = "quantised activations"
 """The stage whose rectifiers count, and whose weights are real still."""
 
@@ -58,8 +60,8 @@ class ConvertOptions:
     fewest that leave the answers as they are (gate, ramp, ttfs), or as many as levels (the other codes).
     bits: of a weight. correction: of biases, "on", "off" or "auto". steps: of the rate code, 0 for its default; of every window
     of the delay code at least. thresholds: how steps are chosen: mse, max, or a percentile such as 99.9. equalize: "on" gives
-    the channels of a population one range, "off" leaves them as they were trained, "auto" is on where counts are coarser than
-    weights: levels below 2^(bits - 1).
+    the channels of a population one range, "off" leaves them as they were trained, "auto" is on below 128
+    levels.
     """
 
     code: str = "gate"
@@ -168,8 +170,8 @@ def road(options: ConvertOptions) -> dict[str, tuple[Pass, ...]]:
 
 def _equalizing(options: ConvertOptions) -> tuple[Pass, ...]:
     levels = options.levels or CODES[options.code].levels
-    coarse = levels < 1 << (options.bits - 1)  # rows of weights grow as ranges do, and the finer of the two pays
-    return (EqualizeChannels(),) if options.equalize == "on" or (options.equalize == "auto" and coarse) else ()
+    wanted = options.equalize == "on" or (options.equalize == "auto" and levels < FINE_LEVELS)
+    return (EqualizeChannels(),) if wanted else ()
 
 
 def _input_levels(options: ConvertOptions, levels: int) -> int:

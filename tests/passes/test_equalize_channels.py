@@ -223,16 +223,20 @@ def test_pools_keep_channels_apart() -> None:
         ({}, True),
         ({"levels": 127}, True),
         ({"levels": 128}, False),
-        ({"bits": 5}, False),
-        ({"bits": 5, "levels": 15}, True),
         ({"code": "rate"}, True),
+        ({"code": "graded"}, False),
+        ({"code": "graded", "levels": 16}, True),
     ],
 )
-def test_it_is_left_out_where_weights_are_the_coarser_part(options: dict[str, Any], expected: bool) -> None:
+def test_it_is_left_out_where_there_are_levels_to_spare(options: dict[str, Any], expected: bool) -> None:
     graph = chain(
         {
-            "input": input_node((2, 4, 4)), "c": conv(np.random.default_rng(11), (2, 4, 4), 3), "r": ReLU(),
-            "flat": flatten_node((3, 4, 4)), "d": dense(np.random.default_rng(12), 48, 2), "o": output_node(),
+            "input": input_node((2, 4, 4)),
+            "c": conv(np.random.default_rng(11), (2, 4, 4), 3),
+            "r": ReLU(),
+            "flat": flatten_node((3, 4, 4)),
+            "d": dense(np.random.default_rng(12), 48, 2),
+            "o": output_node(),
         }
     )
     found = convert_graph(Imported(graph, "test", ()), samples(graph), "", ConvertOptions(**options))
