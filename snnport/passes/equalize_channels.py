@@ -132,8 +132,8 @@ def _rescaled(graph: Graph, name: str, behind: tuple[str, ...], factor: Array) -
     sizes = shapes(graph)
     divided = {n: output_scaled(graph.nodes[n], _along(1.0 / factor, sizes[n])) for n in predecessors(graph, name)}
     graph = with_nodes(graph, divided)
-    entering = {n: sizes[predecessors(graph, n)[0]] for n in behind}
-    return with_nodes(graph, {n: input_scaled(graph.nodes[n], _along(factor, entering[n])) for n in behind})
+    into = {n: sizes[predecessors(graph, n)[0]] for n in behind}
+    return with_nodes(graph, {n: input_scaled(graph.nodes[n], _along(factor, into[n])) for n in behind})
 
 
 def _along(factor: Array, shape: Shape) -> Array:
@@ -142,9 +142,9 @@ def _along(factor: Array, shape: Shape) -> Array:
 
 
 def _weights_behind(graph: Graph, name: str) -> tuple[str, ...] | None:
-    """The weighted nodes that the ReLU `name` drives; None where its channels cannot be rescaled."""
+    """The weighted nodes that the ReLU `name` drives; None where it is none, or its channels cannot be rescaled."""
     node = graph.nodes[name]
-    if isinstance(node, ReLU) and node.maximum != np.inf:
+    if not isinstance(node, ReLU) or node.maximum != np.inf:
         return None
     if not all(
         isinstance(graph.nodes[n], WEIGHTED_NODES) and successors(graph, n) == (name,) for n in predecessors(graph, name)

@@ -187,7 +187,17 @@ def test_signed_input_in_two_populations() -> None:
 
 @pytest.mark.parametrize(
     "told",
-    ["[", "[1]", '{"none": [1.0]}', '{"r1": [1.0]}', '{"r1": "x"}', '{"r1": [0, 1, 1, 1]}', '{"r1": [1, NaN, 1, 1]}', "7"],
+    [
+        "[",
+        "[1]",
+        '{"none": [1.0]}',
+        '{"flat": [1.0]}',
+        '{"r1": [1.0]}',
+        '{"r1": "x"}',
+        '{"r1": [0, 1, 1, 1]}',
+        '{"r1": [1, NaN, 1, 1]}',
+        "7",
+    ],
 )
 def test_factors_of_another_network_are_refused(told: str) -> None:
     graph = run_passes(convnet(np.random.default_rng(9)), FOLDING, Context(None))
