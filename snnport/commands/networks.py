@@ -62,7 +62,10 @@ def quantize(
     reading: Reading,
     target: Annotated[str | None, typer.Option("--target", help="Quantise for this target.")] = None,
     bits: Annotated[int | None, typer.Option("--bits", help="Bits of a weight, without --target; default 8.")] = None,
-    spelled: Annotated[str | None, typer.Option("--pass", help="By this pass: quantize-speck{method=sinabs}, ...")] = None,
+    spelled: Annotated[
+        list[str] | None,
+        typer.Option("--pass", help="By this pass: quantize-speck{method=sinabs}; repeatable."),
+    ] = None,
     json_output: Json = False,
 ) -> Shown:
     """Give a spiking network (.nir) integer codes; the file stays a valid float graph."""
@@ -70,7 +73,7 @@ def quantize(
     from snnport.flow.write import write_quantised
     from snnport.report.terminal import steps_done
 
-    found = write_quantised(open_model(file, reading), output, target, bits, spelled)
+    found = write_quantised(open_model(file, reading), output, target, bits, spelled or ())
     return Shown(found, lambda: steps_done(found))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ from snnport.flow.model import Model
 from snnport.flow.prepare import InputOptions, Prepared, calibration_samples, spiking
 from snnport.flow.run import stimulus_for
 from snnport.flow.silence import SAMPLES, activity_of
+from snnport.graph import names_of
+from snnport.nodes import AdaptiveLIF
+from snnport.passes.alif_to_nir import AlifToNir, taken_together
 from snnport.passes.base import Context, Pass, run_passes
 from snnport.passes.quantize_snn import QuantizeSnn
 from snnport.passes.spec import parse_pass
@@ -80,11 +83,12 @@ def _activity(model: Model, inputs: InputOptions, prepared: Prepared) -> tuple[A
 
 
 def write_quantised(
-    model: Model, output: Path, target: str | None, bits: int | None, spelled: str | None = None
+    model: Model, output: Path, target: str | None, bits: int | None, spelled: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Give a spiking network integer codes: those of `target`, of the pass `spelled`, or of `bits` bits (default 8).
+    """Give a spiking network integer codes: those of `target`, of the passes `spelled`, or of `bits` bits (default 8).
 
-    Raises InvalidInput for an ANN, for codes that are there already, and for more than one of target, pass and bits.
+    Adaptive neurons are one node while that is done, and NIR's own nodes in the file. Raises InvalidInput for an ANN, for codes
+    that are there already, and for more than one of target, passes and bits.
     """
     if model.is_ann:
         raise InvalidInput(str(model.path), "it holds no spiking neuron", "Use snnport convert, which quantises as it converts")
@@ -92,12 +96,14 @@ def write_quantised(
         raise InvalidInput(str(model.path), "it has integer codes from its conversion", "Convert again with other --bits")
     if target is not None and bits is not None:
         raise InvalidInput("--bits", f"target {target} has its own widths", "Leave out --bits, or --target")
-    if spelled is not None and (target is not None or bits is not None):
-        raise InvalidInput(f"--pass {spelled}", "--target and --bits choose a pass too", "Give one of the three")
-    graph = spiking(model, InputOptions()).graph
-    passes: tuple[Pass, ...] = (QuantizeSnn(bits or 8) if spelled is None else parse_pass(spelled),)
+    if spelled and (target is not None or bits is not None):
+        raise InvalidInput(f"--pass {spelled[0]}", "--target and --bits choose a pass too", "Give one of the three")
+    graph = taken_together(spiking(model, InputOptions()).graph)
+    passes: tuple[Pass, ...] = tuple(parse_pass(text) for text in spelled) or (QuantizeSnn(bits or 8),)
     if target is not None:
         passes = resolve_target(target).passes_for(graph)
+    if names_of(graph, AdaptiveLIF):
+        passes = (*passes, AlifToNir())
     write_nir(run_passes(graph, passes, Context()), output)
     return {"schema": 1, "output": str(output), "done": [step.spelling for step in passes]}
 

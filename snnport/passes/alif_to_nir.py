@@ -25,7 +25,7 @@ from snnport.errors import PassFailed
 from snnport.graph import Edge, Graph, build, names_of, predecessors, shapes, successors
 from snnport.ledger import Entry
 from snnport.nodes import AdaptiveLIF
-from snnport.passes.base import Context, Pass
+from snnport.passes.base import Context, Pass, run_passes
 from snnport.reference.cell import gain, kept
 
 PARTS = ("v", "trace", "raise", "take_off")
@@ -127,7 +127,7 @@ def _parts(name: str, node: AdaptiveLIF, rule: Convention, shape: tuple[int, ...
         trace: nir.LI(full(node.tau_adapt), full((1.0 - rho) / unit), full(0.0)),
         raised: nir.Scale(full(-np.asarray(node.beta))),
         taken: nir.Scale(full(-keep * node.v_threshold / want)),
-        name: nir.Threshold(full(node.v_threshold), metadata=_value(node, rule)),
+        name: nir.Threshold(full(node.v_threshold), metadata={**node.metadata, **_value(node, rule)}),
     }
 
 
@@ -138,6 +138,12 @@ def _value(node: AdaptiveLIF, rule: Convention) -> dict[str, str]:
     return {
         VALUE: json.dumps(np.unique(node.v_reset).tolist() if np.ptp(node.v_reset) == 0 else np.ravel(node.v_reset).tolist())
     }
+
+
+def taken_together(graph: Graph) -> Graph:
+    """What nir-to-alif makes of `graph`; `graph` itself where it spells no adaptive neuron out."""
+    whole = run_passes(graph, (NirToAlif(),), Context()) if names_of(graph, nir.Threshold) else graph
+    return graph if names_of(whole, AdaptiveLIF) == names_of(graph, AdaptiveLIF) else whole
 
 
 def holds_values(graph: Graph) -> bool:
@@ -175,4 +181,7 @@ def _whole(graph: Graph, name: str, rule: Convention) -> AdaptiveLIF:
     if VALUE in threshold.metadata:
         given = np.array(json.loads(str(threshold.metadata[VALUE])), np.float64)
         back = np.array(np.broadcast_to(given if given.size == 1 else given.reshape(limit.shape), limit.shape))
-    return AdaptiveLIF(potential.tau, np.asarray(r), potential.v_leak, limit, back, other.tau, -np.asarray(scale.scale))
+    own = {key: value for key, value in threshold.metadata.items() if key != VALUE}
+    return AdaptiveLIF(
+        potential.tau, np.asarray(r), potential.v_leak, limit, back, other.tau, -np.asarray(scale.scale), metadata=own
+    )

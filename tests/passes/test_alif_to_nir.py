@@ -10,15 +10,20 @@ import nir
 import numpy as np
 import pytest
 
-from snnport.convention import Convention
+from snnport.convention import Convention, convention_of
 from snnport.errors import PassFailed
 from snnport.exporters.nir import write_nir
+from snnport.flow.check import lower
+from snnport.flow.convert import ConvertOptions
 from snnport.flow.model import open_model
+from snnport.flow.prepare import InputOptions
+from snnport.flow.write import write_quantised
 from snnport.graph import Graph, build
 from snnport.importers.nir import read_nir
 from snnport.nodes import AdaptiveLIF, input_node, output_node
 from snnport.passes.alif_to_nir import AlifToNir, NirToAlif
 from snnport.passes.base import Context, run_passes
+from snnport.passes.spec import parse_pass
 from snnport.reference import run_spiking
 
 RULE = Convention("test", dt=0.125, membrane_gain="unit", leaky_gain="unit", reset="subtract")
@@ -163,3 +168,28 @@ def test_what_no_nir_node_says_is_refused(changes: dict[str, Any], what: str) ->
 def test_a_graph_without_adaptive_neurons_stays_as_it_is() -> None:
     graph = plain(network(np.random.default_rng(12), RULE, 4, dyadic=False))
     assert plain(graph).nodes.keys() == graph.nodes.keys()
+
+
+@pytest.mark.parametrize(
+    ("target", "bits", "spelled"),
+    [("cpu", None, ()), ("loihi2", None, ()), (None, 8, ()), (None, None, ("nir-to-alif", "quantize-snn{bits=7}"))],
+)
+def test_a_quantised_file_computes_what_its_codes_say_and_runs_on_chips(
+    tmp_path: Path, target: str | None, bits: int | None, spelled: tuple[str, ...]
+) -> None:
+    rng = np.random.default_rng(11)
+    graph = network(rng, RULE, 6, dyadic=True)
+    source, output = tmp_path / "net.nir", tmp_path / "codes.nir"
+    write_nir(plain(graph), source)
+    model = open_model(source)
+    done = write_quantised(model, output, target, bits, spelled)["done"]
+    coded = open_model(output)
+    x = rng.integers(0, 2, (5, 20, 3)).astype(np.float64)
+    cell = run_passes(model.graph, [NirToAlif(), *(parse_pass(text) for text in done[:-1] if text != "nir-to-alif")], Context())
+    expected, actual = (run_spiking(found, x, convention_of(found.metadata)) for found in (cell, coded.graph))
+    np.testing.assert_array_equal(actual.spikes["n"], expected.spikes["n"])
+    assert expected.spikes["n"].any()
+    for chip in ("cpu", "loihi2"):
+        program, passes = lower(coded, chip, InputOptions(), ConvertOptions())
+        assert passes == ("nir-to-alif",), "the codes of the file are taken as they are"
+        assert {p.neuron.family for p in program.populations} >= {"alif"}

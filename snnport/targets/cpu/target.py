@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import nir
-
 from snnport.chip import Chip
 from snnport.convention import coding_of
 from snnport.fixed import signed_range
 from snnport.graph import Graph, names_of
-from snnport.nodes import AdaptiveLIF
-from snnport.passes.alif_to_nir import NirToAlif
-from snnport.passes.base import Context, Pass, run_passes
+from snnport.passes.alif_to_nir import NirToAlif, taken_together
+from snnport.passes.base import Pass
 from snnport.passes.quantize_shifts import QuantizeShifts
 from snnport.program import Program, placed
 from snnport.targets.base import Target
@@ -53,10 +50,8 @@ def prepare(graph: Graph, chip: Chip) -> tuple[Pass, ...]:
 
     An adaptive neuron in NIR's own nodes is taken together first.
     """
-    first = (NirToAlif(),) if names_of(graph, nir.Threshold) else ()
-    whole = run_passes(graph, first, Context()) if first else graph
-    if names_of(whole, AdaptiveLIF) == names_of(graph, AdaptiveLIF):
-        first, whole = (), graph
+    whole = taken_together(graph)
+    first = () if whole is graph else (NirToAlif(),)
     found = quantising(whole, bits=WEIGHT_BITS, threshold_bits=int(chip["state_bits"]))
     if found and names_of(whole, *LEAKY):
         return (*first, QuantizeShifts(WEIGHT_BITS, int(chip["state_bits"]) - FRACTION))

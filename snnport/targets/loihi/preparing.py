@@ -22,8 +22,7 @@ import numpy.typing as npt
 from snnport.chip import Chip
 from snnport.convention import convention_of
 from snnport.graph import Graph, names_of
-from snnport.nodes import AdaptiveLIF
-from snnport.passes.alif_to_nir import NirToAlif
+from snnport.passes.alif_to_nir import NirToAlif, taken_together
 from snnport.passes.base import Context, Pass, run_passes
 from snnport.passes.lava_scaling import LavaScaling
 from snnport.passes.quantize_planes import PLANE_BITS, QuantizePlanes
@@ -50,7 +49,7 @@ def prepare(graph: Graph, chip: Chip) -> tuple[Pass, ...]:
         return fits
     if convention_of(graph.metadata).dtype == "lava-fixed":
         return (LavaScaling(),)
-    whole = _with_adaptive(graph)
+    whole = taken_together(graph)
     if whole is not graph:
         return (NirToAlif(), *prepare(whole, chip))
     scaling = _scaling(graph, chip)
@@ -68,7 +67,7 @@ def prepare(graph: Graph, chip: Chip) -> tuple[Pass, ...]:
 
 def calibrate(graph: Graph, chip: Chip, raster: Raster) -> tuple[Pass, ...]:
     """As `prepare`, with theta chosen by raster (n_samples, n_steps, n_neurons), spike counts of the one input."""
-    whole = _with_adaptive(graph)
+    whole = taken_together(graph)
     if whole is not graph:
         return (NirToAlif(), *calibrate(whole, chip, raster))
     found = prepare(graph, chip)
@@ -92,12 +91,6 @@ def calibrate(graph: Graph, chip: Chip, raster: Raster) -> tuple[Pass, ...]:
 def late(program: Program) -> dict[str, int]:
     """Steps that every population but the inputs is late."""
     return {name: steps for name, steps in program.meta["depth"].items() if steps}
-
-
-def _with_adaptive(graph: Graph) -> Graph:
-    """`graph` with its adaptive neurons as one node each, where it spells any out."""
-    whole = run_passes(graph, (NirToAlif(),), Context()) if names_of(graph, nir.Threshold) else graph
-    return graph if names_of(whole, AdaptiveLIF) == names_of(graph, AdaptiveLIF) else whole
 
 
 def _scaling(graph: Graph, chip: Chip) -> QuantizePlanes | None:
