@@ -58,7 +58,7 @@ def road(name: str, folder: Path, data: str | None, samples: int, options: list[
     with np.load(encoded) as arrays:
         np.savez(part, x=arrays["x"][:samples], y=arrays["y"][:samples])
         np.savez(few, x=arrays["x"][:CALIBRATION])
-    targets = ("cpu", "loihi2") if recipe.reset == "to zero" else ("cpu",)
+    targets = ("cpu", "loihi2") if recipe.reset.startswith("to zero") else ("cpu",)
     for target in targets:
         stages = snnport("validate", graph, "--target", target, "--input", part, "--calibration", few)["stages"]
         row["real"], row[f"int8 {target}"] = stages[0]["accuracy"], stages[-1]["accuracy"]

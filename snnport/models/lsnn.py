@@ -32,13 +32,13 @@ def network(settings: Mapping[str, Any], seed: int) -> Graph:
     rng, hidden, dt = np.random.default_rng(seed), int(settings["hidden_size"]), float(settings["dt"])
     inputs = SIDE if settings["task"] == "rows" else 1
     tau, back = float(settings["tau_m"]), settings["v_reset"]
-    reset = "subtract" if back == "none" else "value"
-    rule = TRAINED.having(dt=dt, reset=reset)
+    rest = 0.0 if back == "none" else float(back)
+    rule = TRAINED.having(dt=dt, reset="subtract" if back == "none" else "value" if rest else "zero")
     zeros = np.zeros(hidden)
     nodes: dict[str, nir.NIRNode] = {
         "input": input_node((inputs,)),
         "fc1": nir.Affine(uniform(rng, (hidden, inputs), inputs, float(settings["gain"])) / LEVELS, zeros),
-        "hidden": _neurons(settings, hidden, 0.0 if back == "none" else float(back)),
+        "hidden": _neurons(settings, hidden, rest),
         "recurrent": nir.Linear(uniform(rng, (hidden, hidden), hidden, 0.5)),
         "fc2": nir.Affine(uniform(rng, (CLASSES, hidden), hidden), np.zeros(CLASSES)),
         "readout": li((CLASSES,), tau),
@@ -73,6 +73,7 @@ def data(folder: Path | None, settings: Mapping[str, Any]) -> Splits:
     return replace(found, train_x=(found.train_x >> 4).reshape(shape), test_x=(found.test_x >> 4).reshape(shape))
 
 
+MEAN = "cross-entropy{of=membrane,over=mean}"
 NETWORK = {
     "task": "rows",
     "hidden_size": 400,
@@ -81,7 +82,7 @@ NETWORK = {
     "tau_adapt": 0.200,
     "beta": 1.8,
     "v_threshold": 1.0,
-    "v_reset": "none",
+    "v_reset": "0",
     "dt": 1e-3,
     "gain": 3.0,
 }
@@ -93,7 +94,7 @@ OPTIONS = (
     Option("tau-adapt", float, "Time constant of the threshold in seconds."),
     Option("beta", float, "How much spikes raise the threshold."),
     Option("v-threshold", float, "Threshold at rest."),
-    Option("v-reset", str, "Potential after a spike; none: the threshold is taken off."),
+    Option("v-reset", str, "Potential after a spike; none: the threshold is taken off, as NIR's own nodes can."),
     Option("dt", float, "Seconds a step."),
     Option("gain", float, "Width of the first input weights."),
 )
@@ -101,14 +102,14 @@ RECIPE = Recipe(
     name="lsnn",
     about="400 recurrent neurons with adaptive thresholds, sequential MNIST row by row",
     source="G. Bellec et al., NeurIPS 2018",
-    reset="by subtraction; to a value with --v-reset",
+    reset="to zero; to another value or by subtraction with --v-reset",
     build=network,
     data=data,
     fit=Fit(
         epochs=50,
         batch_size=32,
         lr=1e-3,
-        loss="cross-entropy{of=membrane,over=last}",
+        loss=MEAN,
         schedule="cosine",
         surrogate="triangular{height=0.3}",
         augment=("image-shift{pixels=1}",),
@@ -119,7 +120,6 @@ RECIPE = Recipe(
     must_reach=0.98,
     tiny={"hidden_size": 16, "epochs": 1},
 )
-MEAN = "cross-entropy{of=membrane,over=mean}"
 LARGE = replace(
     RECIPE,
     name="lsnn-large",
@@ -132,7 +132,7 @@ PIXELS = replace(
     RECIPE,
     name="lsnn-pixels",
     about="the same, pixel by pixel in 784 steps",
-    fit=replace(RECIPE.fit, batch_size=128, lr=2e-3, loss=MEAN, augment=()),
+    fit=replace(RECIPE.fit, batch_size=128, lr=2e-3, augment=()),
     network={**NETWORK, "task": "pixels"},
     must_reach=0.96,
 )
@@ -141,7 +141,7 @@ EPROP = replace(
     name="lsnn-eprop",
     about="the same, learned by e-prop: eligibility traces and a learning signal",
     source="G. Bellec et al., Nature Communications 11:3625, 2020",
-    fit=replace(RECIPE.fit, loss=MEAN, augment=()),
+    fit=replace(RECIPE.fit, augment=()),
     trained_by="snnport.training.eprop:learned",
     must_reach=None,
 )

@@ -123,16 +123,17 @@ class EpropNet(nn.Module):
         return with_nodes(self.graph, changed)
 
 
-def eligibility(psi: Tensor, arriving: Tensor, numbers: Numbers) -> Tensor:
-    """Traces e (steps, neurons, inputs) of one sample. psi (steps, neurons); arriving (steps, inputs): what weights meet."""
+def eligibility(psi: Tensor, arriving: Tensor, fired: Tensor, numbers: Numbers) -> Tensor:
+    """Traces e (steps, neurons, inputs) of one sample. psi, fired (steps, neurons); arriving (steps, inputs): what enters."""
     steps, neurons = psi.shape
-    ev = torch.zeros(arriving.shape[1])
-    eb = e = torch.zeros(neurons, arriving.shape[1])
+    ev = eb = e = torch.zeros(neurons, arriving.shape[1])
     found = []
     for step in range(steps):
         ev = numbers.alpha * ev + arriving[step]
         eb = numbers.rho * eb + (1 - numbers.rho) * e
-        e = psi[step][:, None] * (ev[None, :] - numbers.beta * eb)
+        e = psi[step][:, None] * (ev - numbers.beta * eb)
+        if not numbers.subtracts:
+            ev = ev * (1 - fired[step])[:, None]
         found.append(e)
     return torch.stack(found)
 

@@ -25,9 +25,10 @@ def net_and_input(steps: int = 6, **settings: object) -> tuple[EpropNet, torch.T
     return net, torch.randint(0, 16, (2, steps, 28)).float()
 
 
+@pytest.mark.parametrize("v_reset", ["0", "none"])
 @pytest.mark.parametrize("adapts", [True, False])
-def test_torch_gives_the_sum_over_eligibility_traces(adapts: bool) -> None:
-    net, x = net_and_input(use_sfa=adapts)
+def test_torch_gives_the_sum_over_eligibility_traces(adapts: bool, v_reset: str) -> None:
+    net, x = net_and_input(use_sfa=adapts, v_reset=v_reset)
     spikes = net.spikes(x)
     fired = spikes.detach().requires_grad_()
     torch.nn.functional.cross_entropy(net.read(fired).mean(dim=1), torch.tensor([3, 5])).backward()
@@ -40,7 +41,7 @@ def test_torch_gives_the_sum_over_eligibility_traces(adapts: bool) -> None:
         total = torch.zeros_like(weight)
         for sample in range(len(x)):
             psi = slopes(net, x[sample], fired.detach()[sample])
-            traces = eligibility(psi, arrives[sample], numbers)
+            traces = eligibility(psi, arrives[sample], fired.detach()[sample], numbers)
             total += (learning_signal[sample][:, :, None] * traces).sum(dim=0)
         assert weight.grad is not None
         assert torch.allclose(weight.grad, total, atol=1e-6)
@@ -55,7 +56,7 @@ def slopes(net: EpropNet, x: torch.Tensor, fired: torch.Tensor) -> torch.Tensor:
         b = numbers.rho * b + (1 - numbers.rho) * before
         found.append(SURROGATE.slope((v - numbers.v_threshold - numbers.beta * b).detach()))
         before = fired[step]
-        v = v - before * numbers.v_threshold
+        v = v - before * numbers.v_threshold if numbers.subtracts else v * (1 - before)
     return torch.stack(found)
 
 
