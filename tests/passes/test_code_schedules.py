@@ -20,6 +20,7 @@ from snnport.passes.base import Context, run_passes
 from snnport.passes.codes.gate import least_period
 from snnport.passes.codes.table import CODES, code_of
 from snnport.passes.codes.waits import with_wait
+from snnport.passes.spike import Spike
 from snnport.passes.unclip import UNCLIPPED, Unclip
 from snnport.passes.unspike import quantised_ann
 from snnport.reference import run_spiking
@@ -97,11 +98,22 @@ def test_delay_windows_are_proven_or_measured_and_steps_makes_them_longer() -> N
     assert all(bound >= 1 for bound in bounds)
 
 
+def test_delay_windows_hold_every_calibration_sample() -> None:
+    conversion, _ = converted("residual", "delay", levels=4)
+    quantised = conversion.stages["quantised weights"]
+    x = np.zeros((70, *shapes(quantised)[the_input(quantised)]))
+    x[69] = np.random.default_rng(0).uniform(0, 1, x[69].shape)
+    many, alone, quiet = Context(x), Context(x[69:]), Context(x[:69])
+    found = []
+    for ctx in (many, alone, quiet):
+        run_passes(quantised, [Spike("delay")], ctx)
+        found.append({name: fact["steps"] for name, fact in ctx.findings["spike{code=delay,steps=0}"]["windows"].items()})
+    assert found[0] == found[1] != found[2]
+
+
 def test_a_network_without_calibration_samples_gets_the_bounds() -> None:
     conversion, _ = converted("spiking_output", "delay", levels=4)
     ctx = Context()
-    from snnport.passes.spike import Spike
-
     run_passes(conversion.stages["quantised weights"], [Spike("delay")], ctx)
     assert all(fact["proven"] for fact in ctx.findings["spike{code=delay,steps=0}"]["windows"].values())
 

@@ -21,8 +21,10 @@ from snnport.reference.ann import node_function
 from snnport.reference.coded import bias_into
 
 Array = npt.NDArray[Any]
-SAMPLES = 64
-"""Calibration samples that are followed."""
+SAMPLES = 256
+"""Calibration samples that are followed at most."""
+TOGETHER = 32
+"""Of these at a time: their trains are held in memory."""
 MOST_STEPS = 1 << 12
 """A train that goes on longer is given up; the bound or --steps then decide."""
 
@@ -68,24 +70,30 @@ class _Layer:
 
 def drains(graph: Graph, excitatory: frozenset[str], encoder: CountEncoder, samples: Array | None) -> dict[str, Drain]:
     """What every neuron of `graph` needs, in topological order; `excitatory` names the weighted nodes that come late."""
-    source, sizes = the_input(graph), shapes(graph)
-    counts = encoder.counts(np.zeros((1, *sizes[source])) if samples is None else samples[:SAMPLES])
-    counts = counts.reshape(len(counts), *sizes[source])
-    trains = {source: encoder.raster(counts, encoder.levels).reshape(len(counts), encoder.levels, *sizes[source])}
-    most: dict[str, Array] = {source: np.full((1, *sizes[source]), float(encoder.levels))}
+    source, shape = the_input(graph), shapes(graph)[the_input(graph)]
     paths, _ = walk(graph)
-    found: dict[str, Drain] = {}
-    for name in names_of(graph, nir.IF, nir.I):
-        if isinstance(graph.nodes[name], nir.I):
-            found[name] = Drain(0, 1)
-            continue
-        layer = _layer(graph, [path for path in paths if path.target == name], excitatory, name)
+    order = names_of(graph, nir.IF, nir.I)
+    layers = {
+        name: _layer(graph, [path for path in paths if path.target == name], excitatory, name)
+        for name in order
+        if not isinstance(graph.nodes[name], nir.I)
+    }
+    most: dict[str, Array] = {source: np.full((1, *shape), float(encoder.levels))}
+    used = dict.fromkeys(layers, 0)
+    for name, layer in layers.items():
         most[name] = layer.greatest(most)
-        trains[name] = layer.train(trains)
-        used = int(np.flatnonzero(trains[name].any(axis=(0, *range(2, trains[name].ndim)))).max(initial=-1)) + 1
-        measured = MOST_STEPS if samples is None else used + max(2, used // 4)
-        found[name] = Drain(int(most[name].max()), measured)
-    return found
+    for start in range(0, 0 if samples is None else min(len(samples), SAMPLES), TOGETHER):
+        assert samples is not None
+        counts = encoder.counts(samples[start : min(start + TOGETHER, SAMPLES)])
+        counts = counts.reshape(len(counts), *shape)
+        trains = {source: encoder.raster(counts, encoder.levels).reshape(len(counts), encoder.levels, *shape)}
+        for name, layer in layers.items():
+            trains[name] = layer.train(trains)
+            fired = trains[name].any(axis=(0, *range(2, trains[name].ndim)))
+            used[name] = max(used[name], int(np.flatnonzero(fired).max(initial=-1)) + 1)
+    unknown = samples is None
+    measured = {name: MOST_STEPS if unknown else steps + max(2, steps // 4) for name, steps in used.items()}
+    return {name: Drain(int(most[name].max()), measured[name]) if name in layers else Drain(0, 1) for name in order}
 
 
 def _layer(graph: Graph, paths: list[Path], excitatory: frozenset[str], name: str) -> _Layer:
