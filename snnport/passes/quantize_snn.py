@@ -44,7 +44,8 @@ class QuantizeSnn(Pass):
     """Give every weighted node and neuron of a spiking graph integer codes.
 
     bits: width of a weight. threshold_bits: width of thresholds and reset values. bias_bits: width of a bias, 0 for any.
-    scale: the real value of one code for every population, in place of a fitted one (None).
+    scale: the real value of one code for every population, in place of a fitted one (None). accumulator_bits: width of all that
+    may arrive at a neuron in one step, 0 for any.
     """
 
     name: ClassVar[str] = "quantize-snn"
@@ -52,17 +53,18 @@ class QuantizeSnn(Pass):
     threshold_bits: int = 24
     bias_bits: int = 0
     scale: float | None = None
+    accumulator_bits: int = 0
 
     def requires(self, graph: Graph) -> None:
         """A spiking graph that snnport did not convert, widths that make sense, one set of weights a target."""
         if (
             not 2 <= self.bits <= 16
             or not 3 <= self.threshold_bits <= 32
-            or not (self.bias_bits == 0 or 2 <= self.bias_bits <= 32)
+            or not all(width == 0 or 2 <= width <= 32 for width in (self.bias_bits, self.accumulator_bits))
         ):
             raise PassFailed(
                 self.spelling,
-                "widths lie outside 2..16 (weights), 3..32 (thresholds) or 2..32 bits (biases)",
+                "widths lie outside 2..16 (weights), 3..32 (thresholds) or 2..32 bits (biases, accumulators)",
                 "The defaults are 8 and 24",
             )
         if self.scale is not None and not (self.scale > 0 and np.isfinite(self.scale)):
@@ -143,7 +145,22 @@ class QuantizeSnn(Pass):
         if self.bias_bits:
             biases = [bias for _, bias in charged.values() if bias is not None]
             parts.append((_peak(biases), (1 << (self.bias_bits - 1)) - 1))
-        return max(peak / most for peak, most in parts) or 1.0
+        q = max(peak / most for peak, most in parts) or 1.0
+        if self.accumulator_bits:
+            widest = (1 << (self.accumulator_bits - 1)) - 1
+            while (worst := _arriving([round_half_even(weight / q) for weight, _ in charged.values()])) > widest:
+                q *= worst / widest
+        return q
+
+
+def _arriving(weights: list[Real]) -> float:
+    """The greatest |sum| of one sign that can meet a neuron in one step, if every source fires once."""
+    found = 0.0
+    for sign in (1, -1):
+        sums = [np.maximum(sign * weight, 0).reshape(len(weight), -1).sum(axis=1) for weight in map(np.atleast_1d, weights)]
+        rows = sum(sums) if len({len(part) for part in sums}) == 1 else sum(part.max(initial=0) for part in sums)
+        found = max(found, float(np.max(rows, initial=0)))
+    return found
 
 
 def _with_whole_threshold(threshold: float, smallest: float, weights: list[Real]) -> float:

@@ -48,7 +48,9 @@ def test_weights_thresholds_and_biases_share_one_scale() -> None:
     assert codes(after, "w") == [[126, -63]]
     assert codes(after, "w", "bias") == [32]
     assert codes(after, "n", "v_threshold") == [252]
-    assert ctx.findings["quantize-snn{bits=8,threshold_bits=24,bias_bits=0,scale=None}"]["scales"] == {"n": scale}
+    assert ctx.findings["quantize-snn{bits=8,threshold_bits=24,bias_bits=0,scale=None,accumulator_bits=0}"]["scales"] == {
+        "n": scale
+    }
     assert [(e.node, e.fate, e.into) for e in ctx.entries] == [("w", "became", ("w",))]
 
 
@@ -101,6 +103,19 @@ def test_thresholds_and_biases_can_set_the_scale() -> None:
     assert codes(after, "w", "bias") == [127]
     after, _ = quantised(graph)
     assert codes(after, "w", "bias")[0] > 100_000
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_arrives_in_a_step_can_set_the_scale(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    graph = plain((300,), {"w": real(rng.normal(-1, 1, (4, 300))), "n": fire((4,), rng.uniform(20, 40, 4))})
+    free, _ = quantised(graph)
+    held, _ = quantised(graph, accumulator_bits=12)
+    wide, fits = (np.array(codes(after, "w")) for after in (free, held))
+    sums = [max(np.maximum(sign * found, 0).sum(axis=1).max() for sign in (1, -1)) for found in (wide, fits)]
+    assert sums[1] <= 2047 < sums[0]
+    assert sums[1] > 0.9 * 2047, "no coarser than it has to be"
+    assert codes(quantised(graph, accumulator_bits=32)[0], "w") == codes(free, "w")
 
 
 def test_neurons_with_thresholds_of_their_own_keep_the_smallest_scale() -> None:
@@ -265,7 +280,7 @@ def test_a_scale_that_is_too_small_breaks_the_promise() -> None:
 
 def test_the_pass_is_spelled_and_read_back() -> None:
     step = QuantizeSnn(8, 17, 13, 1 / 256)
-    assert step.spelling == "quantize-snn{bits=8,threshold_bits=17,bias_bits=13,scale=0.00390625}"
+    assert step.spelling == "quantize-snn{bits=8,threshold_bits=17,bias_bits=13,scale=0.00390625,accumulator_bits=0}"
     assert parse_pass(step.spelling) == step
     assert parse_pass("quantize-snn") == QuantizeSnn()
 

@@ -239,3 +239,20 @@ def test_the_same_file_read_by_nir_s_equations_fires_in_the_same_steps_at_a_fine
     result = run(program, stimulus, record_spikes=["1"])
     assert np.array_equal(result.trace.spikes["1"][0, :, 0], recorded[:, 2])
     assert json.loads(graph.metadata["snnport"])["convention"]["dt"] == 1e-4
+
+
+def test_codes_leave_the_accumulator_room_for_all_that_may_fire_at_once() -> None:
+    n = 300
+    nodes = {
+        "input": input_node((2,)),
+        "w": nir.Linear(np.random.default_rng(0).uniform(0, 1, (n, 2))),
+        "n": fire((n,), np.linspace(3.0, 40.0, n)),
+        "inhibit": nir.Linear(-2.0 * (1 - np.eye(n))),
+        "output": output_node((n,)),
+    }
+    nodes["n"].metadata = {}
+    graph = wired(nodes, [("input", "w"), ("w", "n"), ("n", "inhibit"), ("inhibit", "n"), ("n", "output")], STRICT)
+    program = LOIHI.lower(run_passes(graph, LOIHI.passes_for(graph), Context()))
+    (inhibition,) = [p for p in program.projections if p.source == "n"]
+    arriving = -matrix(inhibition).sum(axis=1).min()
+    assert 0.9 * 32767 < arriving <= 32767

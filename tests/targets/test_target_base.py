@@ -138,11 +138,13 @@ def test_a_list_stays_a_list() -> None:
 def test_a_float_network_needs_the_quantising_pass() -> None:
     graph = plain((2,), {"w": dense([[0.3, -0.4]], scale=1.0), "n": fire((1,), 0.5)})
     graph.nodes["w"].metadata.clear()
+    loihi = "bits=8,threshold_bits=17,bias_bits=13,scale=None,accumulator_bits=16,planes=2,theta=0,readout=255"
+    speck = "bits=8,threshold_bits=16,bias_bits=8,scale=None,accumulator_bits=0,method=fitted,thresholds="
     for name, spelling in {
-        "cpu": "quantize-snn{bits=8,threshold_bits=32,bias_bits=0,scale=None}",
-        "loihi1": "quantize-planes{bits=8,threshold_bits=17,bias_bits=13,scale=None,planes=2,theta=0,readout=255}",
-        "loihi2": "quantize-planes{bits=8,threshold_bits=17,bias_bits=13,scale=None,planes=2,theta=0,readout=255}",
-        "speck2f": "quantize-speck{bits=8,threshold_bits=16,bias_bits=8,scale=None,method=fitted,thresholds=}",
+        "cpu": "quantize-snn{bits=8,threshold_bits=32,bias_bits=0,scale=None,accumulator_bits=0}",
+        "loihi1": f"quantize-planes{{{loihi}}}",
+        "loihi2": f"quantize-planes{{{loihi}}}",
+        "speck2f": f"quantize-speck{{{speck}}}",
     }.items():
         assert [p.spelling for p in resolve_target(name).passes_for(graph)] == [spelling]
         assert resolve_target(name).passes_for(small()) == ()

@@ -98,7 +98,7 @@ def _scaling(graph: Graph, chip: Chip) -> QuantizePlanes | None:
     widths = {key: int(chip[key]) for key in ("threshold_bits", "bias_bits")}
     if not quantising(graph, bits=int(chip["weight_bits"]), **widths):
         return None
-    return QuantizePlanes(PLANE_BITS, widths["threshold_bits"], widths["bias_bits"], theta=0)
+    return QuantizePlanes(PLANE_BITS, **widths, accumulator_bits=int(chip["accumulator_bits"]), theta=0)
 
 
 def _with_room(graph: Graph, chip: Chip, scaling: QuantizePlanes) -> QuantizePlanes:
