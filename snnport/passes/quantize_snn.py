@@ -148,7 +148,7 @@ class QuantizeSnn(Pass):
         q = max(peak / most for peak, most in parts) or 1.0
         if self.accumulator_bits:
             widest = (1 << (self.accumulator_bits - 1)) - 1
-            while (worst := _arriving([round_half_even(weight / q) for weight, _ in charged.values()])) > widest:
+            while (worst := _arriving([np.rint(weight / q) for weight, _ in charged.values()])) > widest:
                 q *= worst / widest
         return q
 
