@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-RECIPES = {16: None, 8: "weights{epochs=28,rate=2e-4}", 4: "weights{epochs=28,rate=4e-4}"}
+RECIPES = {16: None, 8: "weights{epochs=40,rate=3e-4}", 4: "weights{epochs=40,rate=4e-4}"}
 BARS = {16: 1.0, 8: 1.0, 4: 3.0}
 """Points that may be lost against the float network."""
 NORM = ("--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225")

@@ -113,7 +113,10 @@ def validate(
     target: TargetName = "cpu",
     engine: Annotated[str, typer.Option("--engine", help="What runs the program: sim or vendor.")] = "sim",
     against: Annotated[
-        Path | None, typer.Option("--against", help="The ANN that a .nir was converted from (weights with --builder).")
+        Path | None,
+        typer.Option(
+            "--against", help="What a .nir was made from: the ANN (weights with --builder), or the network in real numbers."
+        ),
     ] = None,
     curve: CurveLevels = None,
     tolerance: Tolerance = 0.01,

@@ -125,9 +125,10 @@ def validate_model(
     program = chip.lower(prepared.graph)
     say("run")
     outcome = runner(program, samples, RunOptions(threads=threads, events=events or EventOptions()), progress)
-    if source.conversion is None and coding_of(source.graph.metadata) is None and against is None:
+    trained = source.conversion is None and coding_of(source.graph.metadata) is None
+    if trained and (against is None or names_of(against.graph, *NEURON_NODES)):
         say("float")
-        float_classes = run_reference(source.graph, samples).predictions
+        float_classes = run_reference((against or source).graph, samples).predictions
         found = judge(Expectation({"float": float_classes}, None), outcome, samples)
         return replace(found, done=prepared.done, seeds=prepared.seeds)
     stages = stages_of(prepared)

@@ -40,8 +40,8 @@ LEAST_WHOLE = 16
 class QuantizePlanes(QuantizeSnn):
     """quantize-snn, where it is too coarse with several planes of weights.
 
-    planes: 2 or 4 for a projection. theta: codes of a threshold where planes are used. readout: the largest code into a
-    population that never fires.
+    planes: 2 or 4 for a projection. theta: codes of a threshold where planes are used, fewer where the accumulator would not
+    hold all that can arrive. readout: the largest code into a population that never fires.
     """
 
     name: ClassVar[str] = "quantize-planes"
@@ -88,10 +88,11 @@ class QuantizePlanes(QuantizeSnn):
     def _unit(self, node: Any, charged: Charged) -> float:
         """The real value of one code of a population in planes."""
         largest = max((float(np.abs(weight).max(initial=0.0)) for weight, _ in charged.values()), default=0.0)
-        if not hasattr(node, "v_threshold"):
-            return largest / self.readout or 1.0
-        threshold = float(np.max(node.v_threshold))
-        return max(threshold / max(self.theta or MIN_THETA, 1), largest / TOP)
+        fires = hasattr(node, "v_threshold")
+        threshold = float(np.max(node.v_threshold)) if fires else 0.0
+        finest = max(threshold / max(self.theta or MIN_THETA, 1), largest / TOP) if fires else largest / self.readout or 1.0
+        q = self.with_room(finest, charged, lambda values: [rounded(value, self.planes)[0].astype(float) for value in values])
+        return threshold / max(threshold // q, 1) if fires and q > finest else q
 
     def _whole(self, node: Any, charged: Charged) -> bool:
         """Whether every number of this population is a whole number already, within 8 bits and the width of a threshold."""

@@ -12,6 +12,7 @@ the potential: the resistance, the synapse's w_in and the decay's factor are mul
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -105,8 +106,15 @@ class QuantizeSnn(Pass):
         return with_nodes(graph, changed)
 
     def ensures(self, before: Graph, after: Graph, ctx: Context) -> None:
-        """Every weight is a whole number of at most `bits` bits of its scale."""
+        """Every weight is a whole number of at most `bits` bits of its scale, and every threshold lies above the reset."""
         for name, node in after.nodes.items():
+            if "scale" in node.metadata and hasattr(node, "v_threshold") and np.any(node.v_threshold <= _resets_to(node)):
+                was: Any = before.nodes[name]
+                if np.all(was.v_threshold > _resets_to(was)):
+                    what = (
+                        f"a code is worth {node.metadata['scale']:.3g}, its threshold of {np.min(was.v_threshold):.3g} is lost"
+                    )
+                    raise PassFailed(f"{self.spelling}: {name}", what, "Use more bits for the weights, or a smaller scale")
             if "bits" in node.metadata:
                 weight = node.scale if isinstance(node, nir.Scale) else getattr(node, "weight", 0.0)
                 worst = int(np.abs(codes_of(weight, float(node.metadata["scale"]), name)).max(initial=0))
@@ -146,11 +154,21 @@ class QuantizeSnn(Pass):
             biases = [bias for _, bias in charged.values() if bias is not None]
             parts.append((_peak(biases), (1 << (self.bias_bits - 1)) - 1))
         q = max(peak / most for peak, most in parts) or 1.0
-        if self.accumulator_bits:
-            widest = (1 << (self.accumulator_bits - 1)) - 1
-            while (worst := _arriving([np.rint(weight / q) for weight, _ in charged.values()])) > widest:
-                q *= worst / widest
+        return self.with_room(q, charged, lambda values: [np.rint(value) for value in values])
+
+    def with_room(self, q: float, charged: Charged, rounded: Callable[[list[Real]], list[Real]]) -> float:
+        """`q`, or a larger one with which all that can meet a neuron in one step fits the accumulator. rounded: to codes."""
+        if not self.accumulator_bits:
+            return q
+        widest = (1 << (self.accumulator_bits - 1)) - 1
+        while (worst := self._arriving(q, charged, rounded)) > widest:
+            q *= worst / widest
         return q
+
+    def _arriving(self, q: float, charged: Charged, rounded: Callable[[list[Real]], list[Real]]) -> float:
+        weights = rounded([weight / q for weight, _ in charged.values()])
+        biases = [float(np.abs(bias / q).max(initial=0.0)) + 0.5 for _, bias in charged.values() if bias is not None]
+        return _arriving(weights) + math.floor(sum(biases))
 
 
 def _arriving(weights: list[Real]) -> float:
@@ -273,6 +291,10 @@ def on_codes(node: Any, shape: Shape, q: float, convention: Convention) -> nir.N
     new.metadata = metadata
     result: nir.NIRNode = new
     return result
+
+
+def _resets_to(node: Any) -> Any:
+    return 0.0 if getattr(node, "v_reset", None) is None else node.v_reset
 
 
 def _threshold(codes: Real, convention: Convention) -> npt.NDArray[np.int64]:

@@ -41,8 +41,8 @@ class Augmentation:
             x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
         if "shift" in self.kinds:
             x = self._shifted(x, draw)
-        if "cutmix" in self.kinds and draw.random() < 0.5:
-            x = _with_box(x, draw)
+        if "cutmix" in self.kinds:
+            x = _with_boxes(x, draw)
         return (x, *others)
 
     def _shifted(self, x: torch.Tensor, draw: np.random.Generator) -> torch.Tensor:
@@ -56,13 +56,14 @@ class Augmentation:
         return torch.stack(parts)
 
 
-def _with_box(x: torch.Tensor, draw: np.random.Generator) -> torch.Tensor:
-    """Each image with the same box of another one (S. Yun et al., CutMix, ICCV 2019); the box covers a uniform share."""
-    height, width = x.shape[-2:]
-    side = float(np.sqrt(draw.random()))
-    h, w = int(height * side), int(width * side)
-    top, left = int(draw.integers(0, height - h + 1)), int(draw.integers(0, width - w + 1))
-    other = torch.from_numpy(draw.permutation(len(x)))
-    mixed = x.clone()
-    mixed[:, :, top : top + h, left : left + w] = x[other][:, :, top : top + h, left : left + w]
-    return mixed
+def _with_boxes(x: torch.Tensor, draw: np.random.Generator) -> torch.Tensor:
+    """Each image with a box of another one (S. Yun et al., CutMix, ICCV 2019); a box covers a uniform share, where it fits."""
+    inside = []
+    side = np.sqrt(draw.random(len(x)))
+    for length in x.shape[-2:]:
+        covered = (length * side).astype(np.int64)
+        first = (draw.random(len(x)) * (length - covered + 1)).astype(np.int64)
+        place = np.arange(length)
+        inside.append((place >= first[:, None]) & (place < (first + covered)[:, None]))
+    box = torch.from_numpy(inside[0][:, None, :, None] & inside[1][:, None, None, :])
+    return torch.where(box, x[torch.from_numpy(draw.permutation(len(x)))], x)

@@ -54,7 +54,7 @@ class Weights:
     rate: float = 3e-4
     step_rate: float = 5e-3
     batch: int = 50
-    blocks: float = 4.0
+    blocks: float = 0.5
     temperature: float = 2.0
     augment: str = "auto"
     held_out: float = 0.05

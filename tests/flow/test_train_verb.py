@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -100,6 +101,32 @@ def test_a_recipe_from_beginning_to_end(tmp_path: Path) -> None:
     assert read.convention is not None
     v = run_spiking(read.graph, test["x"], read.convention, record_v=["out"]).v["out"].sum(1)
     assert np.mean(v.argmax(1) == test["y"]) == found["accuracy"]
+
+
+def test_a_quantised_file_is_judged_against_the_network_it_came_from(tmp_path: Path) -> None:
+    path, coarse, test = (tmp_path / name for name in ("toy.nir", "coarse.nir", "test.npz"))
+    verb("toy", "-o", path, "--test-input", test, "--threads", 1)
+    refused = CliRunner().invoke(app, ["quantize", str(path), "-o", str(coarse), "--bits", "2", "--json"])
+    assert re.match(r"a code is worth .* its threshold of 1 is lost", json.loads(refused.stdout)["error"]["message"])
+    assert not coarse.exists()
+    CliRunner().invoke(app, ["quantize", str(path), "-o", str(coarse), "--bits", "3"])
+    arrays = dict(np.load(test))
+    spikes = (arrays["x"] > 0.5).astype(np.uint8)
+    np.savez(test, x=spikes, y=arrays["y"])
+
+    def stages(*against: str) -> list[dict[str, Any]]:
+        words = ["validate", str(coarse), *against, "--input", str(test), "--json"]
+        found: list[dict[str, Any]] = json.loads(CliRunner().invoke(app, words).stdout)["stages"]
+        return found
+
+    of_source, of_itself = stages("--against", str(path)), stages()
+    assert [stage["name"] for stage in of_source] == [stage["name"] for stage in of_itself] == ["float", "lowered"]
+    read = read_nir(path)
+    assert read.convention is not None
+    v = run_spiking(read.graph, spikes, read.convention, record_v=["out"]).v["out"].sum(1)
+    assert of_source[0]["accuracy"] == np.mean(v.argmax(1) == arrays["y"])
+    assert of_source[1]["accuracy"] == of_itself[1]["accuracy"]
+    assert of_source[1]["agreement"] < of_itself[1]["agreement"]
 
 
 def test_in_pieces_the_same_file(tmp_path: Path) -> None:

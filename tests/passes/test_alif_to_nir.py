@@ -189,7 +189,7 @@ def test_a_quantised_file_computes_what_its_codes_say_and_runs_on_chips(
     expected, actual = (run_spiking(found, x, convention_of(found.metadata)) for found in (cell, coded.graph))
     np.testing.assert_array_equal(actual.spikes["n"], expected.spikes["n"])
     assert expected.spikes["n"].any()
-    for chip in ("cpu", "loihi2"):
+    for chip in ("loihi2",) if target == "loihi2" else ("cpu", "loihi2"):  # its planes hold more codes than 8 bits
         program, passes = lower(coded, chip, InputOptions(), ConvertOptions())
         assert passes == ("nir-to-alif",), "the codes of the file are taken as they are"
         assert {p.neuron.family for p in program.populations} >= {"alif"}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from spiking import PLAIN_IF, currents, dense, fire, integrate, leaky, plain, said, wired
 
 from snnport.encoders import Stimulus
+from snnport.errors import DoesNotFit
 from snnport.graph import Graph, build
 from snnport.importers.dialect_table import SNNTORCH
 from snnport.importers.nir import read_nir
@@ -139,6 +140,24 @@ def test_samples_choose_the_scale_by_agreement_with_the_graph() -> None:
         reached[option.theta] = wanted.met_by(Answers.of_program(program, raster, late(program)))
     assert reached[chosen.theta] == max(reached.values())
     assert reached[chosen.theta][1] > 0.95
+
+
+def test_a_population_that_much_may_meet_has_fewer_codes_and_leaves_the_others_theirs() -> None:
+    rng = np.random.default_rng(2)
+    few, many = rng.uniform(-0.3, 0.6, (300, 6)), rng.uniform(-0.9, 1.1, (5, 300))
+    few[0, 0], many[0, 0] = -9, -9  # one scale would leave a threshold 14 codes
+    nodes = {"wa": dense(few), "a": leaky((300,), 2.0, 1.0), "wb": dense(many), "b": leaky((5,), 2.0, 1.0)}
+    for node in nodes.values():
+        node.metadata = {}
+    graph = plain((6,), nodes, STRICT)
+    coded = run_passes(graph, (QuantizePlanes(8, 17, 13, accumulator_bits=16, planes=4, theta=1024),), Context())
+    a, b = (1.0 / coded.nodes[name].metadata["scale"] for name in ("a", "b"))
+    sums = [np.maximum(sign * many, 0).sum(axis=1).max() for sign in (1, -1)]
+    assert a == 1024
+    assert b == round(b) == pytest.approx(32767 / max(sums), abs=2), "as many as what arrives leaves room for"
+    assert LOIHI.check(coded).fits
+    with pytest.raises(DoesNotFit, match=r"b: up to .* arrive in one step"):
+        LOIHI.lower(run_passes(graph, (QuantizePlanes(8, 17, 13, planes=4, theta=1024),), Context()))
 
 
 def test_what_needs_no_planes_is_not_searched() -> None:

@@ -175,5 +175,11 @@ def test_images_are_changed_only_in_ways_that_leave_what_they_show() -> None:
     (shifted,) = Augmentation.of("shift", x)((torch.from_numpy(x),), np.random.default_rng(1))
     inner = {before[0, 3, 3] for before in x}
     assert all(inner & set(after[0].reshape(-1).tolist()) for after in shifted.numpy())
+    (boxed,) = Augmentation.of("cutmix", x)((torch.from_numpy(x),), np.random.default_rng(1))
+    for image in boxed.numpy():
+        own = (image[None] == x).all(1).any(axis=(1, 2))
+        assert 1 <= np.count_nonzero(own) <= 2, "pixels of itself and of one other"
+        assert ((image[None] == x[own]).all(1).any(0)).all(), "and of nothing else"
+    assert len({float((image == own).sum()) for image, own in zip(boxed.numpy(), x, strict=True)}) > 1, "boxes of their own"
     first, second = (Augmentation.of("auto", x)((torch.from_numpy(x),), np.random.default_rng(5))[0] for _ in range(2))
     assert torch.equal(first, second)

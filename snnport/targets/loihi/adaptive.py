@@ -61,18 +61,28 @@ def plane_exponent(program: Program, projection: Projection) -> int:
     return projection.exponent - (SHIFT if into == FAMILY else 0)
 
 
-def peaks(population_: Population, bounds: Bounds) -> tuple[int, int]:
-    """The greatest |v| that arrivals can bring about without a spike, and the threshold after a spike in every step."""
+def peaks(population_: Population, bounds: Bounds) -> tuple[int, int, int]:
+    """How far v can fall, how far it can rise, and the threshold after a spike in every step.
+
+    Where a spike sets v to a value, v rises from below the threshold by what arrives in one step; else it adds up.
+    """
     neuron = population_.neuron
     lost, fade = max(int(neuron["decay"].min()), 1), max(int(neuron["a_decay"].min()), 1)
-    reach = max(-bounds.step[0], bounds.step[1]) * ONE // lost
-    return reach, int(neuron["v_threshold"].max()) + int(neuron["a_step"].max()) * ONE // fade
+    limit = int(neuron["v_threshold"].max()) + int(neuron["a_step"].max()) * ONE // fade
+    low, high = (max(arriving, 0) * ONE // lost for arriving in (-bounds.step[0], bounds.step[1]))
+    if int(neuron["reset"].max()):
+        high = min(high, max(limit, int(np.max(neuron["v_reset"]))) + max(bounds.step[1], 0))
+    return low, high, limit
 
 
-def bounded(population_: Population, bounds: Bounds, accumulator: int) -> bool:
-    """Whether no arrival leaves the accumulator (codes below this) and neither potential nor threshold its 24 bits."""
+def bounded(population_: Population, bounds: Bounds, accumulator: int, *, below: bool) -> bool:
+    """Whether no arrival leaves the accumulator (codes below this) and neither potential nor threshold its 24 bits.
+
+    below: whether the potential may not saturate there either, furthest from its threshold.
+    """
     worst = max(-bounds.step[0], bounds.step[1]) >> SHIFT
-    return worst < accumulator and max(peaks(population_, bounds)) <= V_TOP
+    low, high, limit = peaks(population_, bounds)
+    return worst < accumulator and max(low if below else 0, high, limit) <= V_TOP
 
 
 def told(population_: Population) -> str:
@@ -100,7 +110,8 @@ def adaptive_range(program: Program, chip: Chip) -> Findings:
     for p in program.populations:
         if p.neuron.family != FAMILY:
             continue
-        reach, limit = peaks(p, bounds[p.name])
+        low, high, limit = peaks(p, bounds[p.name])
+        reach = max(low, high)
         usage.append(Usage("threshold", p.name, limit, V_TOP, "1/64 codes"))
         if limit > V_TOP:
             message = f"its threshold can rise to {limit}, {chip['state_bits']} bits hold up to {V_TOP}"

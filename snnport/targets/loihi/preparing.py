@@ -60,7 +60,7 @@ def prepare(graph: Graph, chip: Chip) -> tuple[Pass, ...]:
     low, high = 0, len(THETAS)
     while high - low > 1:
         middle = (low + high) // 2
-        program = _lowered(graph, chip, replace(scaling, theta=THETAS[middle]))
+        program = _lowered(run_passes(graph, (replace(scaling, theta=THETAS[middle]),), Context()), chip)
         low, high = (middle, high) if _bounded(program, chip, below=True) else (low, middle)
     return (replace(scaling, theta=THETAS[low]),)
 
@@ -76,13 +76,19 @@ def calibrate(graph: Graph, chip: Chip, raster: Raster) -> tuple[Pass, ...]:
     if len(names_of(graph, nir.Input)) != 1:
         return found
     wanted = Answers.of_graph(graph, raster)
-    best, most = found[0], (-1.0, -1.0)
+    best, most = found[0], -1.0
+    coarser: dict[int, Graph] = {}
     for theta, planes in product((t for t in THETAS if t < 1 << int(chip["threshold_bits"])), (2, 4)):
         candidate = replace(found[0], theta=theta, planes=planes)
-        program = _lowered(graph, chip, candidate)
+        coded = run_passes(graph, (candidate,), Context())
+        program = _lowered(coded, chip)
         if not _bounded(program, chip, below=False):
             break
-        score = wanted.met_by(Answers.of_program(program, raster, late(program)))
+        if planes in coarser and _scales(coarser[planes]) == _scales(coded):
+            continue  # every population has as many codes as the accumulator leaves it
+        coarser[planes] = coded
+        # Classes alone decide little on few samples, spikes alone overlook the readout.
+        score = sum(wanted.met_by(Answers.of_program(program, raster, late(program))))
         if score > most:
             best, most = candidate, score
     return (best,)
@@ -105,7 +111,7 @@ def _with_room(graph: Graph, chip: Chip, scaling: QuantizePlanes) -> QuantizePla
     """`scaling` with the finest codes into readouts with which none of them can saturate; as it is where all are too fine."""
     for readout in READOUTS:
         candidate = replace(scaling, readout=readout)
-        program = _lowered(graph, chip, candidate)
+        program = _lowered(run_passes(graph, (candidate,), Context()), chip)
         fires = {p.name for p in program.populations if p.neuron.family == "cuba" and int(p.neuron["vth"].min()) < NEVER_FIRES}
         if _bounded(program, chip, below=True, without=fires):
             return candidate
@@ -116,8 +122,12 @@ def _in_planes(graph: Graph) -> bool:
     return any(int(node.metadata.get("bits", 0)) > PLANE_BITS + 1 for node in graph.nodes.values())
 
 
-def _lowered(graph: Graph, chip: Chip, scaling: Pass) -> Program:
-    return lower_trained(plan(run_passes(graph, (scaling,), Context()), forward_delay=1), chip, "")
+def _lowered(coded: Graph, chip: Chip) -> Program:
+    return lower_trained(plan(coded, forward_delay=1), chip, "")
+
+
+def _scales(coded: Graph) -> dict[str, object]:
+    return {name: node.metadata.get("scale") for name, node in coded.nodes.items()}
 
 
 def _bounded(program: Program, chip: Chip, *, below: bool, without: Collection[str] = ()) -> bool:
@@ -129,7 +139,7 @@ def _bounded(program: Program, chip: Chip, *, below: bool, without: Collection[s
     for name, bounds in analyse(program).items():
         population = program.population(name)
         neuron = population.neuron
-        if neuron.family == adaptive.FAMILY and not adaptive.bounded(population, bounds, accumulator):
+        if neuron.family == adaptive.FAMILY and not adaptive.bounded(population, bounds, accumulator, below=below):
             return False
         if neuron.family != "cuba" or name in without:
             continue
