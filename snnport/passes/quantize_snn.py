@@ -107,14 +107,15 @@ class QuantizeSnn(Pass):
 
     def ensures(self, before: Graph, after: Graph, ctx: Context) -> None:
         """Every weight is a whole number of at most `bits` bits of its scale, and every threshold lies above the reset."""
+        for name in names_of(after, *NEURON_NODES):
+            was: Any = before.nodes[name]
+            neuron: Any = after.nodes[name]
+            if _can_fire(was) and not _can_fire(neuron):
+                what = (
+                    f"a code is worth {neuron.metadata['scale']:.3g}, its threshold of {_peak([was.v_threshold]):.3g} is lost"
+                )
+                raise PassFailed(f"{self.spelling}: {name}", what, "Use more bits for the weights, or a smaller scale")
         for name, node in after.nodes.items():
-            if "scale" in node.metadata and hasattr(node, "v_threshold") and np.any(node.v_threshold <= _resets_to(node)):
-                was: Any = before.nodes[name]
-                if np.all(was.v_threshold > _resets_to(was)):
-                    what = (
-                        f"a code is worth {node.metadata['scale']:.3g}, its threshold of {np.min(was.v_threshold):.3g} is lost"
-                    )
-                    raise PassFailed(f"{self.spelling}: {name}", what, "Use more bits for the weights, or a smaller scale")
             if "bits" in node.metadata:
                 weight = node.scale if isinstance(node, nir.Scale) else getattr(node, "weight", 0.0)
                 worst = int(np.abs(codes_of(weight, float(node.metadata["scale"]), name)).max(initial=0))
@@ -293,8 +294,13 @@ def on_codes(node: Any, shape: Shape, q: float, convention: Convention) -> nir.N
     return result
 
 
-def _resets_to(node: Any) -> Any:
-    return 0.0 if getattr(node, "v_reset", None) is None else node.v_reset
+def _can_fire(neuron: Any) -> bool:
+    """Whether every threshold lies above what its neuron resets to."""
+    return hasattr(neuron, "v_threshold") and bool(np.all(neuron.v_threshold > _resets_to(neuron)))
+
+
+def _resets_to(neuron: Any) -> Any:
+    return 0.0 if getattr(neuron, "v_reset", None) is None else neuron.v_reset
 
 
 def _threshold(codes: Real, convention: Convention) -> npt.NDArray[np.int64]:
