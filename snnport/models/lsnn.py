@@ -132,7 +132,7 @@ PIXELS = replace(
     RECIPE,
     name="lsnn-pixels",
     about="the same, pixel by pixel in 784 steps",
-    fit=replace(RECIPE.fit, batch_size=128, lr=2e-3, augment=()),
+    fit=replace(RECIPE.fit, epochs=20, lr=2e-3, augment=()),
     network={**NETWORK, "task": "pixels"},
     must_reach=0.96,
 )
