@@ -49,6 +49,17 @@ _NETWORK = {
     "v_threshold": _option(float | None, "--v-threshold", "Recipe: threshold."),
     "v_reset": _option(str | None, "--v-reset", "Recipe: potential after a spike; none: threshold taken off."),
     "readout_type": _option(str | None, "--readout-type", "Recipe: last, mean, sum or max of the potentials."),
+    "task": _option(str | None, "--task", "Recipe: rows or pixels in a step."),
+    "gain": _option(float | None, "--gain", "Recipe: width of the first input weights."),
+    "conv": _option(int | None, "--conv", "Recipe: channels of the third convolution."),
+    "fc": _option(int | None, "--fc", "Recipe: neurons of the first dense layer."),
+    "dataset": _option(str | None, "--dataset", "Recipe: mnist or fashion-mnist."),
+    "fold": _option(int | None, "--fold", "Recipe: which part is held out."),
+    "neurons": _option(int | None, "--neurons", "Recipe: neurons of an ensemble."),
+    "samples": _option(int | None, "--samples", "Recipe: pictures that it learns from."),
+    "steps": _option(int | None, "--steps", "Recipe: steps of a picture."),
+    "inhibition": _option(float | None, "--inhibition", "Recipe: what a spike takes off all other potentials."),
+    "weight_step": _option(float | None, "--weight-step", "Recipe: what the learned weights are multiples of."),
 }
 _WAY = {
     "tiny": _option(bool, "--tiny", "The recipe's smallest size, for a run of seconds.", False),

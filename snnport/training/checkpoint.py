@@ -19,7 +19,7 @@ import torch
 from snnport.errors import InvalidInput
 
 FILE = "checkpoint.pt"
-VERSION = 1
+VERSION = 2
 
 
 def path_in(folder: Path) -> Path:

@@ -46,8 +46,9 @@ class Weights:
     epochs: times through the samples. rate, step_rate: of Adam for weights and biases, and for the logarithms of the steps;
     both fall along a cosine. batch: samples a batch. blocks: weight of the squared error of the rectifiers. temperature: of
     the answers that are compared. augment: of flip, shift and cutmix, with + between, "none", or "auto": all for colour
-    images, shift for others. held_out: share of the samples that chooses the epoch to keep. patience: epochs without a
-    better one until it stops, 0 to go on. seed: of all that is drawn.
+    images, shift for others. average: decay a step of the moving average of weights, biases and steps that is kept, 0 for
+    none. held_out: share of the samples, drawn at random, that chooses the epoch to keep. patience: epochs without a better
+    one until it stops, 0 to go on. seed: of all that is drawn.
     """
 
     epochs: int = 10
@@ -57,14 +58,15 @@ class Weights:
     blocks: float = 0.5
     temperature: float = 2.0
     augment: str = "auto"
+    average: float = 0.99
     held_out: float = 0.05
     patience: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch < 1 or not 0 < self.held_out < 1:
-            what = f"epochs {self.epochs}, batch {self.batch}, held_out {self.held_out} cannot be used"
-            raise InvalidInput("--finetune", what, "epochs and batch are at least 1, held_out lies between 0 and 1")
+        if self.epochs < 1 or self.batch < 1 or not 0 < self.held_out < 1 or not 0 <= self.average < 1:
+            what = f"epochs {self.epochs}, batch {self.batch}, held_out {self.held_out}, average {self.average} cannot be used"
+            raise InvalidInput("--finetune", what, "epochs and batch are at least 1, held_out and average lie between 0 and 1")
         for kind in self.augment.split("+"):
             if kind not in (*KINDS, "none", "auto"):
                 raise InvalidInput("--finetune", f"there is no augmentation '{kind}'", f"Known: auto, none, {', '.join(KINDS)}")
@@ -135,10 +137,18 @@ def fine_tune(
         parameter.requires_grad_(parameter is not None and not isinstance(recipe, Thresholds))
     groups = [{"params": learning, "lr": recipe.rate}, {"params": steps, "lr": recipe.step_rate}]
     x = samples.astype(np.float32)
-    batches = ArrayBatches((x[kept:],), recipe.batch, recipe.seed, change=Augmentation.of(recipe.augment, x))
+    held, rest = np.split(np.random.default_rng(recipe.seed).permutation(len(x)), [kept])
+    batches = ArrayBatches((x[rest],), recipe.batch, recipe.seed, change=Augmentation.of(recipe.augment, x))
     lesson = Lesson(teacher, encoder, recipe, matched_rectifiers(folded))
-    exam = _Exam(lesson, x[:kept], None if labels is None else labels[:kept])
-    watched = Plan(recipe.epochs, watch="held_out_loss", maximise=False, patience=recipe.patience, keep_best=True)
+    exam = _Exam(lesson, x[held], None if labels is None else labels[held])
+    watched = Plan(
+        recipe.epochs,
+        watch="held_out_loss",
+        maximise=False,
+        patience=recipe.patience,
+        keep_best=True,
+        average=recipe.average,
+    )
     done = fit(
         student,
         Adam(recipe.rate).make(groups),
@@ -165,10 +175,11 @@ class Lesson:
     def __call__(self, student: nn.Module, batch: Batch) -> Tensor:
         """The mean loss."""
         wanted = self.teacher(self.floats(batch[0]))
-        _, logits, real = student(self.counts(batch[0], getattr(student, "dtype", torch.float32)))
+        matched = self.matched if self.recipe.blocks else ()
+        _, logits, real = student(self.counts(batch[0], getattr(student, "dtype", torch.float32)), matched)
         loss = divergence(logits, wanted[""].to(logits.dtype), self.recipe.temperature)
-        if self.recipe.blocks and self.matched:
-            parts = [((real[n] - wanted[n]) ** 2).mean() / (wanted[n] ** 2).mean().clamp_min(1e-12) for n in self.matched]
+        if matched:
+            parts = [functional.mse_loss(real[n], wanted[n]) / wanted[n].square().mean().clamp_min(1e-12) for n in matched]
             loss = loss + self.recipe.blocks * torch.stack(parts).sum()
         return loss
 

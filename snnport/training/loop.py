@@ -41,8 +41,10 @@ class Plan:
     clip_value: no component of a gradient lies beyond this. step_each: an optimiser step after each loss of a batch that gives
     several, in place of one after all. watch: the number of `validate` that decides which epoch is best ("" for none: the
     loss); maximise: whether more of it is better. patience: epochs without a better one before the training stops, 0 to
-    never stop early. keep_best: end with the weights of the best epoch. every: batches between two checkpoints, 0 for one
-    an epoch. seconds: stop after this time, and one batch at least, with a checkpoint (None for no limit).
+    never stop early. keep_best: end with the weights of the best epoch. average: decay a step of a moving average of the
+    parameters (B. Polyak, A. Juditsky, SIAM J. Control Optim. 30, 1992), which `validate` then judges and the training ends
+    with, 0 for none. every: batches between two checkpoints, 0 for one an epoch. seconds: stop after this time, and one batch
+    at least, with a checkpoint (None for no limit).
     """
 
     epochs: int
@@ -53,12 +55,15 @@ class Plan:
     maximise: bool = True
     patience: int = 0
     keep_best: bool = False
+    average: float = 0.0
     every: int = 0
     seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
             raise InvalidInput("epochs", f"{self.epochs} is below 0")
+        if not 0 <= self.average < 1:
+            raise InvalidInput("average", f"{self.average} does not lie in [0, 1)")
         for name in ("clip_norm", "clip_value", "seconds"):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -139,8 +144,11 @@ class _Run:
     group: Group
     at: Progressed = field(default_factory=Progressed)
     best: dict[str, Any] | None = None
+    average: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.plan.average:
+            self.average = {name: value.detach().clone() for name, value in self.module.named_parameters()}
         self.rates = [group["lr"] for group in self.optimiser.param_groups]
         self.device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
         self.since = time.perf_counter()
@@ -200,13 +208,30 @@ class _Run:
         constrain = getattr(self.module, "constrain", None)
         if constrain is not None:
             constrain()
+        if self.average:
+            self._follow()
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Let the average follow; early on it forgets faster, since its first values are of untrained parameters."""
+        decay = min(self.plan.average, (1 + self.at.step) / (10 + self.at.step))
+        for name, value in self.module.named_parameters():
+            self.average[name].lerp_(value, 1 - decay)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The module with the averages as its parameters, if there are any."""
+        own = {name: value.detach().clone() for name, value in self.module.named_parameters()} if self.average else {}
+        self.module.load_state_dict(self.average, strict=False)
+        yield
+        self.module.load_state_dict(own, strict=False)
 
     def end_epoch(self, validate: Validate | None) -> None:
         """Close the epoch: log it, keep it if it is the best, stop if no better one came for too long."""
         entry = {"epoch": float(self.at.epoch + 1), "loss": self.at.loss / max(len(self.batches), 1)}
         if validate is not None:
             self.module.eval()
-            with torch.no_grad():
+            with torch.no_grad(), self._averaged():
                 entry |= {name: float(value) for name, value in validate(self.module).items()}
         watched = self.plan.watch or "loss"
         if watched not in entry:
@@ -217,7 +242,8 @@ class _Run:
         if better:
             self.at.best, self.at.best_epoch = entry[watched], self.at.epoch
             if self.plan.keep_best:
-                self.best = deepcopy(self.module.state_dict())
+                with self._averaged():
+                    self.best = deepcopy(self.module.state_dict())
         self.at.log.append(entry)
         self.at.epoch, self.at.batch, self.at.loss = self.at.epoch + 1, 0, 0.0
         waited = self.at.epoch - 1 - self.at.best_epoch
@@ -228,8 +254,7 @@ class _Run:
         self.at.finished = True
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = rate
-        if self.best is not None:
-            self.module.load_state_dict(self.best)
+        self.module.load_state_dict(self.best if self.best is not None else self.average, strict=self.best is not None)
         self.module.eval()
         self.at.seconds = self.before + time.perf_counter() - self.since
 
@@ -252,6 +277,7 @@ class _Run:
                     "optimiser": self.optimiser.state_dict(),
                     "random": random_states(),
                     "best": self.best,
+                    "average": self.average,
                 },
             )
         self.group.wait()
@@ -271,6 +297,7 @@ class _Run:
             raise InvalidInput(f"checkpoint in {self.folder}", "it holds another network or optimiser", remedy) from None
         restore_random(state["random"])
         self.best = state["best"]
+        self.average = state["average"]
         self.at = replace(Progressed(), **state["at"])
         self.before = self.at.seconds
 

@@ -9,7 +9,7 @@ backward pass takes a rounding for the identity (Y. Bengio et al., arXiv 1308.34
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import copy
 from typing import Any
 
@@ -43,7 +43,7 @@ class FloatNetwork:
     @torch.no_grad()
     def __call__(self, x: Tensor) -> dict[str, Tensor]:
         """The value of every rectifier and of "" (the output) on x (n, *input shape)."""
-        values = {self._input: x}
+        values = {self._input: _channels_last(x)}
         found: dict[str, Tensor] = {}
         for name in self._order:
             values[name] = self._functions[name](_sum(values, self._sources[name]))
@@ -89,13 +89,13 @@ class CountingNetwork(torch.nn.Module):
             step: Any = graph.nodes[name]
             self._steps[_key(name)] = torch.nn.Parameter(torch.tensor(math.log(step.step), dtype=self.dtype))
 
-    def forward(self, counts: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Of counts (n, *input shape): the integer logits, the real ones, and the real value of every rectifier."""
+    def forward(self, counts: Tensor, watched: Collection[str] = ()) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Of counts (n, *input shape): the integer logits, the real ones, and the real values of the rectifiers `watched`."""
         steps = {name: self._step(name) for name in self._layers if _key(name) in self._steps}
         thetas, scales = self._thresholds(steps)
         units = {name: steps[name] / thetas[name] for name in thetas}
         units |= {name: torch.tensor(scale, dtype=self.dtype) for name, scale in scales.items() if name not in units}
-        values: dict[str, Tensor] = {self._input: counts}
+        values: dict[str, Tensor] = {self._input: _channels_last(counts)}
         real: dict[str, Tensor] = {}
         for name in self._order:
             node = self._graph.nodes[name]
@@ -104,7 +104,8 @@ class CountingNetwork(torch.nn.Module):
             x = _sum(values, self._sources[name])
             if isinstance(node, QuantReLU):
                 values[name] = _Counted.apply(x, thetas[name], node.levels)
-                real[name] = values[name] * steps[name]
+                if name in watched:
+                    real[name] = values[name] * steps[name]
             elif name in self._target:
                 values[name] = self._weighted(name, x, steps, units[self._target[name]], scales[self._target[name]])
             else:
@@ -168,6 +169,11 @@ class CountingNetwork(torch.nn.Module):
         return _linear(self._graph.nodes[name], x, codes, bias)
 
 
+def _channels_last(x: Tensor) -> Tensor:
+    """Images with the channels innermost, as convolutions of few channels run fastest on a CPU; others as they are."""
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+
 def _number(value: Tensor | float) -> float:
     return float(value.detach()) if isinstance(value, Tensor) else value
 
@@ -190,14 +196,15 @@ class _Counted(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, theta: float, levels: int) -> Tensor:
         count = torch.add(z, theta / 2).div_(theta).floor_()
-        ctx.save_for_backward((count >= 0) & (count <= levels))
+        clipped = count.clamp(0, levels)
+        ctx.save_for_backward(clipped != count)
         ctx.theta = theta
-        return count.clamp_(0, levels)
+        return clipped
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        (inside,) = ctx.saved_tensors
-        return gradient.mul(inside).div_(ctx.theta), None, None
+        (outside,) = ctx.saved_tensors
+        return gradient.div(ctx.theta).masked_fill_(outside, 0), None, None
 
 
 def _sum(values: Mapping[str, Tensor], sources: tuple[str, ...]) -> Tensor:
@@ -245,7 +252,7 @@ def _widest_sum(graph: Graph, top: int) -> int:
 def _function(name: str, node: Any, dtype: torch.dtype) -> Apply:
     """What a node without counts does in torch. Raises PassFailed for one that it has no words for."""
     if isinstance(node, WEIGHTED_NODES):
-        weight = torch.from_numpy(weights_of(node)).to(dtype)
+        weight = _channels_last(torch.from_numpy(weights_of(node)).to(dtype))
         bias = None if getattr(node, "bias", None) is None else _bias_of(node, len(weight)).to(dtype)
         return lambda x: _linear(node, x, weight, bias)
     if isinstance(node, ReLU):

@@ -79,6 +79,28 @@ def respond(layer: Layer, raster: Raster, rule: Rule) -> npt.NDArray[np.int32]:
     return _present(layer, raster, rule, learning=False)
 
 
+def on_grid(layer: Layer, rule: Rule, step: float, up_from: float) -> Layer:
+    """The layer with weights that are multiples of `step`, so that few codes hold them exactly, and thresholds in proportion.
+
+    A weight goes up to the next multiple from the fraction `up_from` of a step on. Thresholds follow the sums of the weights
+    and start a tenth lower, since `settled` can only raise them. Raises InvalidInput for a step that is not above 0.
+    """
+    if not step > 0:
+        raise InvalidInput("STDP: step of the weights", f"{step} is not above 0")
+    weights = (np.floor(layer.weights / step + (1 - up_from)) * step).astype(np.float32)
+    grown = weights.sum(axis=0) / np.maximum(layer.weights.sum(axis=0), 1e-9)
+    theta = (rule.threshold + layer.theta * grown) * BELOW - rule.threshold
+    return Layer(weights, np.maximum(theta, 0).astype(np.float32))
+
+
+def settled(layer: Layer, raster: Raster, rule: Rule) -> Layer:
+    """The layer with thresholds that have risen on raster (n_samples, n_steps, inputs), 0 or 1, under weights that stay."""
+    still = Layer(layer.weights.copy(), layer.theta.copy())
+    greatest = max(rule.w_max, float(layer.weights.max()))
+    _present(still, raster, replace(rule, eta_post=0.0, eta_pre=0.0, w_max=greatest), learning=True)
+    return still
+
+
 def assigned(counts: npt.NDArray[Any], labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.int64]:
     """The class of every neuron: that in whose samples it fired most, ties to the lowest; -1 for one that never fired."""
     means = np.stack([_mean(counts[labels == c]) for c in range(classes)])
@@ -104,6 +126,8 @@ def trained(
 
 PART = 100
 """Samples that are encoded at a time."""
+BELOW = 0.9
+"""Of a threshold, where it begins to settle."""
 
 
 def _mean(counts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

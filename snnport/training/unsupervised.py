@@ -1,4 +1,5 @@
-"""The recipe diehl-cook, learned: pictures one after another, in pieces that survive a kill, then names for the neurons."""
+"""The recipe diehl-cook, learned: pictures one after another, in pieces that survive a kill; then weights of few codes,
+thresholds that settle under them, and names for the neurons."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from snnport.events import read_npz, write_npz
 from snnport.graph import Graph
 from snnport.models.diehl_cook import CLASSES, PIXELS, TEST_SEED, layer_graph, spikes
 from snnport.models.recipe import Recipe
-from snnport.training.stdp import PART, Layer, Rule, assigned, classes_of, learn, respond, untrained
+from snnport.training.stdp import PART, Layer, Rule, assigned, classes_of, learn, on_grid, respond, settled, untrained
 
 STATE = "stdp.npz"
 BETWEEN = 1000
@@ -48,6 +49,9 @@ def learned(
             checkpoint.mkdir(parents=True, exist_ok=True)
             state = {"weights": layer.weights, "theta": layer.theta, "done": np.array(done), "seed": np.array(seed)}
             write_npz(checkpoint / STATE, state)
+    layer = on_grid(layer, rule, float(settings["weight_step"]), float(settings["up_from"]))
+    for start in range(0, min(int(settings["settled_on"]), len(images)), PART):
+        layer = settled(layer, spikes(images[start : start + PART], steps, rate, seed, start), rule)
     named = min(int(settings["named_on"]), len(images))
     counts = _responses(layer, rule, images[-named:], steps, rate, seed, len(images) - named)
     classes = assigned(counts, splits.train_y[-named:], CLASSES)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from snnport.cli import app
@@ -26,7 +27,7 @@ from snnport.registry import RECIPES
 TRAINED = [
     name for name in RECIPES.names() if name not in ("lsnn-pixels", "lsnn-large", "conv-lif-binary", "conv-lif-inverted")
 ]
-SETTINGS = {"diehl-cook": ("--set", "samples=60")}
+SETTINGS = {"diehl-cook": ("--samples", 60)}
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -54,6 +55,12 @@ def snnport(*words: object) -> dict[str, object]:
     done = CliRunner().invoke(app, [*map(str, words), "--json"])
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", RECIPES.names())
+def test_every_setting_of_a_recipe_is_a_flag_of_train(name: str) -> None:
+    flags = {flag for parameter in get_command(app).commands["train"].params for flag in parameter.opts}  # type: ignore[attr-defined]
+    assert {f"--{option.name}" for option in RECIPES.load(name).options} <= flags
 
 
 @pytest.mark.parametrize("name", TRAINED)

@@ -70,6 +70,14 @@ def test_pieces_of_no_time_give_the_same_weights(tmp_path: Path) -> None:
     assert np.array_equal(weights(module), weights(whole))
 
 
+def resumed(folder: Path, **options: Any) -> nn.Module:
+    """The module after pieces of one batch each."""
+    at = Progressed()
+    while not at.finished:
+        module, at = trained(folder, seconds=1e-9, **options)
+    return module
+
+
 SCRIPT = """
 import sys, time
 sys.path.insert(0, sys.argv[2])
@@ -122,6 +130,30 @@ def test_validation_chooses_the_epoch_and_stops() -> None:
     assert np.array_equal(weights(module), seen[1])
 
 
+def test_the_average_of_the_weights_is_judged_and_kept(tmp_path: Path) -> None:
+    checkpoint.seed_all(3)
+    module, seen, judged = nn.Linear(4, 1), [], []
+
+    def watching(asked: nn.Module, batch: Batch) -> torch.Tensor:
+        seen.append(weights(asked))
+        return mean_square(asked, batch)
+
+    def validate(asked: nn.Module) -> dict[str, float]:
+        judged.append(weights(asked))
+        return {"accuracy": len(judged)}
+
+    plan = Plan(2, watch="accuracy", average=0.9)
+    fit(module, Adam(lr=0.05).make(module.parameters()), ArrayBatches((X, Y), 5), watching, plan, validate=validate)
+    average = seen[0].astype(np.float64)
+    for step, after in enumerate(seen[1:11]):
+        decay = min(0.9, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * after
+    assert np.allclose(judged[0], average, atol=1e-6)
+    assert not np.allclose(judged[0], seen[10], atol=1e-3)
+    assert np.array_equal(weights(module), judged[1])
+    assert np.array_equal(weights(trained(None, average=0.9)[0]), weights(resumed(tmp_path, average=0.9)))
+
+
 def test_gradients_are_clipped() -> None:
     steps = []
     for plan in (Plan(1, clip_norm=1e-3), Plan(1, clip_value=1e-3)):
@@ -170,6 +202,8 @@ def test_what_a_plan_refuses() -> None:
         Plan(-1)
     with pytest.raises(InvalidInput, match="clip-norm: 0 is not above 0"):
         Plan(1, clip_norm=0)
+    with pytest.raises(InvalidInput, match="average: 1 does not lie in"):
+        Plan(1, average=1)
     module = nn.Linear(4, 1)
     plan = Plan(1, watch="accuracy")
     with pytest.raises(InvalidInput, match="validation gives no 'accuracy'"):

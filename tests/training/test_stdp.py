@@ -12,7 +12,7 @@ from snnport.datasets.splits import Splits
 from snnport.errors import InvalidInput
 from snnport.models.diehl_cook import RECIPE, layer_graph, spikes
 from snnport.reference import run_spiking
-from snnport.training.stdp import Layer, Rule, assigned, classes_of, learn, respond, untrained
+from snnport.training.stdp import Layer, Rule, assigned, classes_of, learn, on_grid, respond, settled, untrained
 from snnport.training.unsupervised import learned
 
 RULE = Rule(threshold=1.0, tau=10.0, inhibition=3.0, norm=2.0, theta_plus=0.1)
@@ -52,6 +52,22 @@ def test_the_rule_step_by_step() -> None:
     assert np.array_equal(counts[0], expected)
     assert np.allclose(grown.theta, theta, atol=1e-5)
     assert np.allclose(grown.weights, weights * (RULE.norm / weights.sum(axis=0)), atol=1e-5)
+
+
+def test_weights_on_a_grid_and_thresholds_that_settle_under_them() -> None:
+    layer = Layer(np.array([[0.1, 0.9], [0.5, 0.3], [0.4, 1.3]], np.float32), np.array([2.0, 0.5], np.float32))
+    coarse = on_grid(layer, RULE, 0.8, 0.5)
+    assert np.array_equal(coarse.weights, np.array([[0, 0.8], [0.8, 0], [0.8, 1.6]], np.float32))
+    assert np.allclose(coarse.theta, 0.9 * (1 + layer.theta * [1.6, 2.4 / 2.5]) - 1)
+    raster = (np.random.default_rng(5).random((6, 30, 3)) < 0.5).astype(np.uint8)
+    fired = respond(coarse, raster, RULE).sum(axis=0)
+    after = settled(coarse, raster, RULE)
+    assert np.array_equal(after.weights, coarse.weights)
+    assert fired.any()
+    assert (after.theta[fired > 0] > coarse.theta[fired > 0]).all()
+    assert respond(after, raster, RULE).sum() < fired.sum()
+    with pytest.raises(InvalidInput, match="not above 0"):
+        on_grid(layer, RULE, 0.0, 0.5)
 
 
 def test_weights_stay_positive_and_normalised_and_the_layer_given_stays_as_it_is() -> None:
