@@ -30,6 +30,9 @@ _FIT = {
     "tbptt": _option(int | None, "--tbptt", "Steps after which gradients are cut; 0: never."),
     "validation": _option(float | None, "--validation", "Fraction of the training part that chooses the epoch."),
     "patience": _option(int | None, "--patience", "Epochs without a better one before it stops; 0: never."),
+    "average": _option(
+        float | None, "--average", "Decay a step of a moving average of what is learned, which is kept; 0: none."
+    ),
     "loss": _option(str | None, "--loss", "As cross-entropy{of=membrane,over=last}."),
     "encoder": _option(str | None, "--encoder", "As direct{steps=25}."),
     "decoder": _option(str | None, "--decoder", "As population{classes=10}."),

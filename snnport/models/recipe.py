@@ -25,7 +25,8 @@ class Fit:
     encoder: how a sample becomes steps: "none" for samples that have steps, else of snnport/training/encoding.py.
     clip_grad: longest gradient, None for any. tbptt: steps after which gradients are cut, 0 for none. trainable: fields that
     are learned. validation: fraction of the training set that is held out to choose the best epoch; 0: the last epoch.
-    patience: epochs without a better one on the validation part before it stops, 0 for never.
+    patience: epochs without a better one on the validation part before it stops, 0 for never. average: decay a step of a
+    moving average of what is learned, which is then what is judged and kept; 0 for none.
     """
 
     epochs: int
@@ -48,6 +49,7 @@ class Fit:
     seed: int = 0
     validation: float = 0.0
     patience: int = 0
+    average: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,7 @@ def train_graph(
         watch="accuracy" if chosen else "",
         patience=how.patience,
         keep_best=chosen or how.patience > 0,
+        average=how.average,
         every=running.every,
         seconds=running.seconds,
     )

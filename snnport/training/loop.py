@@ -147,8 +147,6 @@ class _Run:
     average: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.plan.average:
-            self.average = {name: value.detach().clone() for name, value in self.module.named_parameters()}
         self.rates = [group["lr"] for group in self.optimiser.param_groups]
         self.device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
         self.since = time.perf_counter()
@@ -162,6 +160,8 @@ class _Run:
             self._restore(state)
         self.first_step = self.at.step
         self.group.begin(self.module)
+        if self.plan.average and not self.average:
+            self.average = {name: value.detach().clone() for name, value in self.module.named_parameters()}
 
     def out_of_time(self) -> bool:
         """Whether the time of this piece is over; every piece does one batch at least."""
