@@ -1,10 +1,10 @@
 """Conversions beside the field: same networks, same data, the same number of steps.
 
 Usage: python benchmarks/conversion.py DATA [--samples 1000] [--cifar 1000] [--networks LeNet-5,mnist-8,ResNet-20]
-[--finetune RECIPE] [--tuned NETWORK=FILE.nir,..] [--no-peers]. DATA holds mnist/, cifar10/ and ann/ (as the tests'
+[--finetune RECIPE] [--tuned NETWORK=FILE.nir@SECONDS,..] [--no-peers]. DATA holds mnist/, cifar10/ and ann/ (as the tests'
 SNNPORT_DATA). Peers run as PEP 723 scripts under uv (UV names it). --finetune: the MNIST networks, by `snnport convert`;
---tuned: files that it wrote before, taken as they are. Writes benchmarks/CONVERSION.md and, beside it, every number as
-CONVERSION.json; numbers there of other networks are kept, and with --no-peers the peers' too.
+--tuned: files that it wrote before, taken as they are, with the time that they took. Writes benchmarks/CONVERSION.md and,
+beside it, every number as CONVERSION.json; numbers there of other networks are kept, and with --no-peers the peers' too.
 
 What T means. Peers: steps in which every layer works on the spikes of the same step, so that on a machine in which a spike
 takes a step they take T + depth - 1. snnport's gate code: a window of T steps a layer (T levels); its latency is the sum of the
@@ -278,7 +278,8 @@ def main() -> None:
             facts["versions"] |= versions
         rows += own_rows(task, model.imported, samples, calibration, answers)
         parts = [part.split("=", 1) for part in filter(None, given.tuned.split(","))]
-        files = [(Path(file), 0.0) for network, file in parts if network == name]
+        named = [file.partition("@") for network, file in parts if network == name]
+        files = [(Path(file), float(took or 0)) for file, _, took in named]
         if given.finetune and not files and name != "ResNet-20":
             images = given.folder / "train.npz"
             np.savez(images, x=InputOptions().load(task.calibration, model).batch(0, TRAINING).astype(np.uint8))
