@@ -1,8 +1,9 @@
 """Every recipe the whole road: train, write the encoded test part, check, quantise, run, and keep what was seen.
 
-`python benchmarks/recipes.py NAME [--data DIR] [--out DIR] [--samples N] [-- train options]` goes the road of one recipe by
-the command line's own verbs and keeps its row in benchmarks/recipes.json, from which docs/models.md is made. A recipe that is
-there already (OUT/NAME.nir) is not trained again, so that a long one can be trained in pieces with --checkpoint first.
+`python benchmarks/recipes.py NAME [--data DIR] [--out DIR] [--samples N] [--variant=FLAGS] [-- train options]` goes the road of
+one recipe by the command line's own verbs and keeps its row in benchmarks/recipes.json, from which docs/models.md is made. A
+variant (--variant=--no-sfa, given to train as well) has a row beside the recipe's. A recipe that is there already (OUT/NAME.nir)
+is not trained again, so that a long one can be trained in pieces with --checkpoint first.
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ def main() -> None:
     parser.add_argument("--data")
     parser.add_argument("--out", default="recipes")
     parser.add_argument("--samples", type=int, default=1000, help="test samples of the integer runs")
+    parser.add_argument("--variant", default="")
     words = sys.argv[1:]
     cut = words.index("--") if "--" in words else len(words)
     asked = parser.parse_args(words[:cut])
     row = road(asked.name, Path(asked.out), asked.data, asked.samples, words[cut + 1 :])
     found = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    KEPT.write_text(json.dumps({**found, asked.name: row}, indent=1, sort_keys=True) + "\n")
+    key = f"{asked.name} {asked.variant}".strip()
+    KEPT.write_text(json.dumps({**found, key: row}, indent=1, sort_keys=True) + "\n")
     print(json.dumps(row, indent=1))
 
 

@@ -54,19 +54,22 @@ def models_page() -> str:
     """The page."""
     seen: dict[str, Any] = json.loads(SEEN.read_text(encoding="utf-8")) if SEEN.exists() else {}
     recipes: list[Recipe] = [RECIPES.load(name) for name in RECIPES.names()]
-    lines = [HEAD.rstrip("\n"), *(_row(recipe, seen.get(recipe.name, {})) for recipe in recipes)]
+    lines = [HEAD.rstrip("\n")]
+    for recipe in recipes:
+        names = [recipe.name, *(name for name in sorted(seen) if name.startswith(f"{recipe.name} --"))]
+        lines += [_row(name, recipe, seen.get(name, {})) for name in names]
     lines += [INTEGERS.rstrip("\n"), *(_integers(name, row) for name, row in sorted(seen.items()) if "samples" in row)]
     lines += [NEF.rstrip("\n"), TABLE.rstrip("\n"), *_table(seen)]
     return "\n".join(lines) + "\n"
 
 
-def _row(recipe: Recipe, seen: dict[str, Any]) -> str:
+def _row(name: str, recipe: Recipe, seen: dict[str, Any]) -> str:
     wanted = "" if recipe.must_reach is None else f"{recipe.must_reach:.1%}"
     reached = f"{seen['accuracy']:.2%}" if "accuracy" in seen else f"RMSE {seen['rmse']:.4f}" if "rmse" in seen else "not run"
     trained = f"`{seen['trained']}`" if "trained" in seen else ""
     if seen.get("note"):
         trained = f"{trained} {seen['note']}"
-    return f"| {recipe.name} | {recipe.about} | {wanted} | {reached} | {recipe.reset} | {trained} |"
+    return f"| {name} | {recipe.about} | {wanted} | {reached} | {recipe.reset} | {trained} |"
 
 
 def _integers(name: str, seen: dict[str, Any]) -> str:
@@ -76,7 +79,7 @@ def _integers(name: str, seen: dict[str, Any]) -> str:
 
 def _table(seen: dict[str, Any]) -> list[str]:
     coded = [f"128-64-64-0.01 {code}" for code in CODED if code != "one-hot"]
-    others = [key.removeprefix("conv-lif ") for key in sorted(seen) if key.startswith("conv-lif ")]
+    others = [key.removeprefix("conv-lif ") for key in sorted(seen) if key.startswith("conv-lif ") and " --" not in key]
     lines = []
     for name in dict.fromkeys([*(f"{row} one-hot" for row in ROWS), *coded, *others]):
         row, code = name.split(" ")
