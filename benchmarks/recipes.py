@@ -2,8 +2,8 @@
 
 `python benchmarks/recipes.py NAME [--data DIR] [--out DIR] [--samples N] [--variant=FLAGS] [-- train options]` goes the road of
 one recipe by the command line's own verbs and keeps its row in benchmarks/recipes.json, from which docs/models.md is made. A
-variant (--variant=--no-sfa, given to train as well) has a row beside the recipe's. A recipe that is there already (OUT/NAME.nir)
-is not trained again, so that a long one can be trained in pieces with --checkpoint first.
+variant (--variant=--no-sfa, given to train as well) has a row beside the recipe's. A recipe that is there already
+(OUT/NAME.nir) is not trained again, so that a long one can be trained in pieces with --checkpoint first.
 """
 
 from __future__ import annotations
