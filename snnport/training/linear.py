@@ -57,7 +57,7 @@ class ByReference(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, node: Any, name: str, apply: Apply, names: tuple[str, ...], *fields: Tensor) -> Tensor:
         """x: (steps, batch, *shape). node: with the values that `fields` have."""
         ctx.save_for_backward(x, *fields)
-        ctx.apply, ctx.names = apply, names
+        ctx.function, ctx.names = apply, names  # torch calls ctx.apply itself
         dtype = str(x.dtype).removeprefix("torch.")
         function = node_function(name, node, dtype=dtype)
         steps = [torch.from_numpy(function(part.detach().cpu().numpy())) for part in x]
@@ -69,7 +69,7 @@ class ByReference(torch.autograd.Function):
         x, *fields = ctx.saved_tensors
         with torch.enable_grad():
             inputs = [tensor.detach().requires_grad_(True) for tensor in (x, *fields)]
-            out = ctx.apply(inputs[0].flatten(0, 1), dict(zip(ctx.names, inputs[1:], strict=True)))
+            out = ctx.function(inputs[0].flatten(0, 1), dict(zip(ctx.names, inputs[1:], strict=True)))
             found = torch.autograd.grad(out, inputs, grads[0].flatten(0, 1), allow_unused=True)
         return (found[0], None, None, None, None, *found[1:])
 

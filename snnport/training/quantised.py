@@ -129,12 +129,14 @@ def quantised_module(
     trainable: Collection[str] = ("weight", "bias"),
     surrogate: Surrogate | None = None,
     detach_reset: bool = True,
+    exact: bool = False,
     checkpoint_steps: int = 0,
 ) -> QuantisedModule:
     """A module that trains `graph` for the integers that `quantise` makes of it, its scales chosen anew every `every` batches.
 
-    Only weights, biases and scales are learned; thresholds and decays are those of the passes. Raises UnsupportedNode where
-    these take a learned node apart.
+    Only weights, biases and scales are learned; thresholds and decays are those of the passes. exact: sums round as the
+    reference's do, on every machine, as in `as_module`; potentials in codes often stand at a threshold, where the last bit is a
+    spike. Raises UnsupportedNode where the passes take a learned node apart.
     """
     plain = as_module(graph, trainable=trainable, surrogate=surrogate, detach_reset=detach_reset)
     learned = learned_fields(graph, trainable)
@@ -151,7 +153,7 @@ def quantised_module(
         learned,
         surrogate or FastSigmoid(),
         detach_reset,
-        False,
+        exact,
         checkpoint_steps,
     )
 

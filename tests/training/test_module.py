@@ -173,6 +173,22 @@ def test_learned_time_constants_are_those_of_the_reference(dialect: str) -> None
     assert np.array_equal(rows(run(module, x).spikes["n"]), expected.spikes["n"])
 
 
+@pytest.mark.parametrize("make", [tangled, maps])
+def test_the_references_own_products_have_the_gradients_of_torchs(make: Any) -> None:
+    graph = make(np.random.default_rng(4))
+    x = torch.from_numpy(np.random.default_rng(5).normal(1, 2, (3, 12, *graph.nodes["input"].input_type["input"])))
+    found = []
+    for exact in (True, False):
+        module = as_module(graph, RULE, dtype="float64", exact=exact)
+        sum(spikes.sum() for spikes in module(x).spikes.values()).backward()
+        found.append({name: value.grad.numpy() for name, value in module.named_parameters() if value.grad is not None})
+    exact, own = found
+    assert exact.keys() == own.keys()
+    assert any(np.any(gradient) for gradient in own.values())
+    for name, gradient in own.items():
+        assert np.allclose(exact[name], gradient, rtol=1e-9, atol=1e-9), name
+
+
 def test_one_field_of_one_node() -> None:
     graph = small(np.random.default_rng(8), "LIF")
     module = as_module(graph, RULE, trainable=("fc1.weight",))

@@ -87,7 +87,7 @@ def test_what_was_trained_for_is_what_the_target_gets(name: str) -> None:
     rule = RULE.having(reset="subtract", multi_spike=True) if name.startswith("xylo") else RULE
     rule = RULE.having(reset="subtract", comparison=">=") if name.startswith(("speck", "dynapcnn")) else rule
     graph = network(KIND.get(name, "IF"), rule)
-    module = quantised_module(graph, quantise)
+    module = quantised_module(graph, quantise, exact=True)
     first = codes(module.quantised())
     losses = learn(module, 25)
     assert min(losses[-5:]) < losses[0]
@@ -127,7 +127,7 @@ def test_scales_that_are_kept_for_some_batches() -> None:
         calls.append(1)
         return four_bits(graph)
 
-    module = quantised_module(network("LIF"), counted, every=10)
+    module = quantised_module(network("LIF"), counted, every=10, exact=True)
     learn(module, 25)
     assert len(calls) == 3
     trained = module.quantised()
