@@ -1,11 +1,11 @@
 """ResNet-20 on CIFAR-10 at few levels: what conversion alone keeps, and what fine-tuning wins back. An hour and a half a row
 of 8 and of 4 levels, on one core.
 
-Usage: python benchmarks/few_steps.py DATA --more JPEG.npz [--folder kept/] [--levels 16,8,4]. DATA as the tests' SNNPORT_DATA.
-JPEG.npz: further images to train on, x (n, 32, 32, 3): here 20,000 of those that DATA has as JPEG, picked at random
-(docs/finetune.md, "Training data"). Runs the command line: convert (with --finetune for 8 and 4 levels, whose checkpoints stay
-in the folder, so that a second call goes on), then validate on the 1,000 lossless test images. Writes benchmarks/FEWSTEPS.md,
-with the rows that other calls left in the folder.
+Usage: python benchmarks/few_steps.py DATA [--more JPEG.npz] [--folder kept/] [--levels 16,8,4]. DATA as in SNNPORT_DATA.
+JPEG.npz: further images to train on, x (n, 32, 32, 3) (docs/finetune.md, "Training data"): in the rows that are kept, of the
+training images that DATA has as JPEG, sorted by name, the first 20,000 of numpy's default_rng(0).permutation(50000). Runs the
+command line: convert (with --finetune for 8 and 4 levels, whose checkpoints stay in the folder, so that a second call goes on),
+then validate on the 1,000 lossless test images. Writes benchmarks/FEWSTEPS.md, with the rows that other calls left there.
 """
 
 from __future__ import annotations

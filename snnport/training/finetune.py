@@ -139,7 +139,7 @@ def fine_tune(
     x = samples.astype(np.float32)
     held, rest = np.split(np.random.default_rng(recipe.seed).permutation(len(x)), [kept])
     batches = ArrayBatches((x[rest],), recipe.batch, recipe.seed, change=Augmentation.of(recipe.augment, x))
-    lesson = Lesson(teacher, encoder, recipe, matched_rectifiers(folded))
+    lesson = Lesson(teacher, encoder, recipe, matched_rectifiers(folded) if recipe.blocks else ())
     exam = _Exam(lesson, x[held], None if labels is None else labels[held])
     watched = Plan(
         recipe.epochs,
@@ -175,11 +175,10 @@ class Lesson:
     def __call__(self, student: nn.Module, batch: Batch) -> Tensor:
         """The mean loss."""
         wanted = self.teacher(self.floats(batch[0]))
-        matched = self.matched if self.recipe.blocks else ()
-        _, logits, real = student(self.counts(batch[0], getattr(student, "dtype", torch.float32)), matched)
+        _, logits, real = student(self.counts(batch[0], getattr(student, "dtype", torch.float32)), self.matched)
         loss = divergence(logits, wanted[""].to(logits.dtype), self.recipe.temperature)
-        if matched:
-            parts = [functional.mse_loss(real[n], wanted[n]) / wanted[n].square().mean().clamp_min(1e-12) for n in matched]
+        if self.matched:
+            parts = [functional.mse_loss(real[n], wanted[n]) / wanted[n].square().mean().clamp_min(1e-12) for n in self.matched]
             loss = loss + self.recipe.blocks * torch.stack(parts).sum()
         return loss
 

@@ -223,8 +223,10 @@ class _Run:
         """The module with the averages as its parameters, if there are any."""
         own = {name: value.detach().clone() for name, value in self.module.named_parameters()} if self.average else {}
         self.module.load_state_dict(self.average, strict=False)
-        yield
-        self.module.load_state_dict(own, strict=False)
+        try:
+            yield
+        finally:
+            self.module.load_state_dict(own, strict=False)
 
     def end_epoch(self, validate: Validate | None) -> None:
         """Close the epoch: log it, keep it if it is the best, stop if no better one came for too long."""
@@ -242,8 +244,7 @@ class _Run:
         if better:
             self.at.best, self.at.best_epoch = entry[watched], self.at.epoch
             if self.plan.keep_best:
-                with self._averaged():
-                    self.best = deepcopy(self.module.state_dict())
+                self.best = deepcopy({**self.module.state_dict(), **self.average})
         self.at.log.append(entry)
         self.at.epoch, self.at.batch, self.at.loss = self.at.epoch + 1, 0, 0.0
         waited = self.at.epoch - 1 - self.at.best_epoch
@@ -254,7 +255,10 @@ class _Run:
         self.at.finished = True
         for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = rate
-        self.module.load_state_dict(self.best if self.best is not None else self.average, strict=self.best is not None)
+        if self.best is not None:
+            self.module.load_state_dict(self.best)
+        elif self.average:
+            self.module.load_state_dict(self.average, strict=False)
         self.module.eval()
         self.at.seconds = self.before + time.perf_counter() - self.since
 

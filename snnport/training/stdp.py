@@ -13,7 +13,6 @@ stands for the class in whose samples it fired most; what was learned answers wi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,17 +110,6 @@ def classes_of(counts: npt.NDArray[Any], assignment: npt.NDArray[np.int64], clas
     """The class whose neurons fired most on average, ties to the lowest, of each sample: counts (n_samples, neurons)."""
     votes = [_mean(counts[:, assignment == c].T) for c in range(classes)]
     return np.asarray(np.argmax(votes, axis=0), np.int64)
-
-
-def trained(
-    raster_of: Callable[[int, int], Raster], n_samples: int, layer: Layer, rule: Rule, progress: Callable[[int, int], None]
-) -> Layer:
-    """The layer after n_samples, asked for in parts: raster_of(start, stop) gives (stop - start, n_steps, inputs)."""
-    for start in range(0, n_samples, PART):
-        stop = min(start + PART, n_samples)
-        layer, _ = learn(layer, raster_of(start, stop), rule)
-        progress(stop, n_samples)
-    return layer
 
 
 PART = 100

@@ -61,21 +61,19 @@ def test_it_learns() -> None:
 
 def test_pieces_of_no_time_give_the_same_weights(tmp_path: Path) -> None:
     whole, _ = trained(None)
-    rounds, at = 0, Progressed()
-    while not at.finished:
-        module, at = trained(tmp_path, seconds=1e-9)
-        rounds += 1
-        assert at.step == rounds or at.finished
+    module, rounds = resumed(tmp_path)
     assert rounds == 27
     assert np.array_equal(weights(module), weights(whole))
 
 
-def resumed(folder: Path, **options: Any) -> nn.Module:
-    """The module after pieces of one batch each."""
-    at = Progressed()
+def resumed(folder: Path, **options: Any) -> tuple[nn.Module, int]:
+    """The module after pieces of one batch each, and how many there were."""
+    rounds, at = 0, Progressed()
     while not at.finished:
         module, at = trained(folder, seconds=1e-9, **options)
-    return module
+        rounds += 1
+        assert at.step == rounds or at.finished
+    return module, rounds
 
 
 SCRIPT = """
@@ -151,7 +149,7 @@ def test_the_average_of_the_weights_is_judged_and_kept(tmp_path: Path) -> None:
     assert np.allclose(judged[0], average, atol=1e-6)
     assert not np.allclose(judged[0], seen[10], atol=1e-3)
     assert np.array_equal(weights(module), judged[1])
-    assert np.array_equal(weights(trained(None, average=0.9)[0]), weights(resumed(tmp_path, average=0.9)))
+    assert np.array_equal(weights(trained(None, average=0.9)[0]), weights(resumed(tmp_path, average=0.9)[0]))
 
 
 def test_gradients_are_clipped() -> None:
