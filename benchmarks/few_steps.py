@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-RECIPES = {16: None, 8: "weights{epochs=25,rate=3e-4,average=0.995}", 4: "weights{epochs=25,rate=4e-4,average=0.995}"}
+LONG = "weights{{epochs=50,rate={},average=0.995,sums=bfloat16}}"
+RECIPES = {16: None, 8: LONG.format("3e-4"), 4: LONG.format("4e-4")}
 BARS = {16: 1.0, 8: 1.0, 4: 3.0}
 """Points that may be lost against the float network."""
 NORM = ("--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225")

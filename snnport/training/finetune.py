@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -37,6 +37,7 @@ from snnport.training.schedules import Cosine
 
 Array = npt.NDArray[np.float64]
 CHUNK = 200
+PRECISIONS: Mapping[str, torch.dtype | None] = MappingProxyType({"float32": None, "bfloat16": torch.bfloat16})
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Weights:
     the answers that are compared. augment: of flip, shift and cutmix, with + between, "none", or "auto": all for colour
     images, shift for others. average: decay a step of the moving average of weights, biases and steps that is kept, 0 for
     none. held_out: share of the samples, drawn at random, that chooses the epoch to keep. patience: epochs without a better
-    one until it stops, 0 to go on. seed: of all that is drawn.
+    one until it stops, 0 to go on. sums: of PRECISIONS, the number format of images' sums while it learns; what is judged and
+    kept is exact with either. seed: of all that is drawn.
     """
 
     epochs: int = 10
@@ -61,12 +63,15 @@ class Weights:
     average: float = 0.99
     held_out: float = 0.05
     patience: int = 0
+    sums: str = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 1 or not 0 < self.held_out < 1 or not 0 <= self.average < 1:
             what = f"epochs {self.epochs}, batch {self.batch}, held_out {self.held_out}, average {self.average} cannot be used"
             raise InvalidInput("--finetune", what, "epochs and batch are at least 1, held_out and average lie between 0 and 1")
+        if self.sums not in PRECISIONS:
+            raise InvalidInput("--finetune", f"there are no sums '{self.sums}'", f"Known: {', '.join(PRECISIONS)}")
         for kind in self.augment.split("+"):
             if kind not in (*KINDS, "none", "auto"):
                 raise InvalidInput("--finetune", f"there is no augmentation '{kind}'", f"Known: auto, none, {', '.join(KINDS)}")
@@ -130,7 +135,8 @@ def fine_tune(
     if checkpoint is not None:
         _claim(checkpoint, spelled, bits, samples, (folded, quantised))
     seed_all(recipe.seed)
-    student, teacher = CountingNetwork(quantised, bits), FloatNetwork(folded)
+    sums = PRECISIONS[recipe.sums]
+    student, teacher = CountingNetwork(quantised, bits, sums), FloatNetwork(folded, sums=sums)
     weights, biases, steps = student.groups()
     learning = biases if isinstance(recipe, Thresholds) else [*weights, *biases]
     for parameter in weights:
@@ -140,7 +146,7 @@ def fine_tune(
     held, rest = np.split(np.random.default_rng(recipe.seed).permutation(len(x)), [kept])
     batches = ArrayBatches((x[rest],), recipe.batch, recipe.seed, change=Augmentation.of(recipe.augment, x))
     lesson = Lesson(teacher, encoder, recipe, matched_rectifiers(folded) if recipe.blocks else ())
-    exam = _Exam(lesson, x[held], None if labels is None else labels[held])
+    exam = _Exam(replace(lesson, teacher=FloatNetwork(folded)), x[held], None if labels is None else labels[held])
     watched = Plan(
         recipe.epochs,
         watch="held_out_loss",
@@ -178,7 +184,7 @@ class Lesson:
         _, logits, real = student(self.counts(batch[0], getattr(student, "dtype", torch.float32)), self.matched)
         loss = divergence(logits, wanted[""].to(logits.dtype), self.recipe.temperature)
         if self.matched:
-            parts = [functional.mse_loss(real[n], wanted[n]) / wanted[n].square().mean().clamp_min(1e-12) for n in self.matched]
+            parts = [_unlike(real[name], wanted[name].to(real[name].dtype)) for name in self.matched]
             loss = loss + self.recipe.blocks * torch.stack(parts).sum()
         return loss
 
@@ -214,6 +220,11 @@ class _Exam:
                 right += int((answer.numpy() == self.labels[start : start + CHUNK]).sum())
         found = {"held_out_loss": loss / len(self.x), "agreement": same / len(self.x)}
         return found if self.labels is None else {**found, "accuracy": right / len(self.x)}
+
+
+def _unlike(ours: Tensor, theirs: Tensor) -> Tensor:
+    """The squared error as a share of what there is."""
+    return functional.mse_loss(ours, theirs) / theirs.square().mean().clamp_min(1e-12)
 
 
 def divergence(logits: Tensor, wanted: Tensor, temperature: float) -> Tensor:

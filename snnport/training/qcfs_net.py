@@ -26,19 +26,23 @@ from snnport.nodes import WEIGHTED_NODES, MaxPool2d, QuantReLU, ReLU, conv_paddi
 from snnport.passes.quantize_weights import layers_into, real_units, weights_of
 
 Apply = Callable[[Tensor], Tensor]
+EXACT_BFLOAT16 = 1 << 8
 EXACT_FLOAT32 = 1 << 24
 EXACT_FLOAT64 = 1 << 53
 
 
 class FloatNetwork:
-    """A float ANN graph, for what a quantised one is to learn from it."""
+    """A float ANN graph, for what a quantised one is to learn from it.
 
-    def __init__(self, graph: Graph, dtype: torch.dtype = torch.float32) -> None:
+    sums: the number format of images' sums, in place of `dtype`.
+    """
+
+    def __init__(self, graph: Graph, dtype: torch.dtype = torch.float32, sums: torch.dtype | None = None) -> None:
         self._graph = graph
         self._order = [name for name in topological_order(graph) if not isinstance(graph.nodes[name], nir.Input)]
         self._input, self._output = the_input(graph), the_output(graph)
         self._sources = {name: predecessors(graph, name) for name in self._order}
-        self._functions = {name: _function(name, graph.nodes[name], dtype) for name in self._order}
+        self._functions = {name: _function(name, graph.nodes[name], dtype, sums) for name in self._order}
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> dict[str, Tensor]:
@@ -56,12 +60,13 @@ class FloatNetwork:
 class CountingNetwork(torch.nn.Module):
     """`graph` behind quantize-activations, to be quantised to `bits` bits, with weights, biases and steps as parameters.
 
-    A weight of 0 stays 0, so that training adds no synapse.
+    A weight of 0 stays 0, so that training adds no synapse. sums: the number format of images' sums while the network
+    trains, for speed, which rounds them; in evaluation they are exact.
     """
 
-    def __init__(self, graph: Graph, bits: int) -> None:
+    def __init__(self, graph: Graph, bits: int, sums: torch.dtype | None = None) -> None:
         super().__init__()
-        self._graph, self._top = graph, (1 << (bits - 1)) - 1
+        self._graph, self._top, self._sums = graph, (1 << (bits - 1)) - 1, sums
         self._order = topological_order(graph)
         self._sources = {name: predecessors(graph, name) for name in self._order}
         self._input, self._output = the_input(graph), the_output(graph)
@@ -105,7 +110,7 @@ class CountingNetwork(torch.nn.Module):
             if isinstance(node, QuantReLU):
                 values[name] = _Counted.apply(x, thetas[name], node.levels)
                 if name in watched:
-                    real[name] = values[name] * steps[name]
+                    real[name] = values[name].to(self.dtype) * steps[name]
             elif name in self._target:
                 values[name] = self._weighted(name, x, steps, units[self._target[name]], scales[self._target[name]])
             else:
@@ -166,12 +171,17 @@ class CountingNetwork(torch.nn.Module):
         codes = _coded(self._masked(name), self._unit(name, steps), scale, exact_scale)
         key = _key(name)
         bias = _coded(self._biases[key], 1.0, scale, exact_scale) if key in self._biases else None
-        return _linear(self._graph.nodes[name], x, codes, bias)
+        return _weigh(self._graph.nodes[name], x, codes, bias, self._sums if self.training else None)
 
 
 def _channels_last(x: Tensor) -> Tensor:
     """Images with the channels innermost, as convolutions of few channels run fastest on a CPU; others as they are."""
     return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+
+def _innermost(weight: Tensor) -> Tensor:
+    """The weight of a Scale with its channels innermost in memory, if it has them, as the images that it meets."""
+    return weight.movedim(0, -1).contiguous().movedim(-1, 0) if weight.ndim == 3 else weight
 
 
 def _number(value: Tensor | float) -> float:
@@ -191,20 +201,25 @@ def _coded(values: Tensor, unit: Tensor | float, scale: Tensor, exact_scale: flo
 
 
 class _Counted(torch.autograd.Function):
-    """clip(floor((z + theta / 2) / theta), 0, levels), exact for integers; backwards z / theta inside the clip."""
+    """clip(floor((z + theta / 2) / theta), 0, levels), exact for integers; backwards z / theta inside the clip.
+
+    Counts have the format of z if it holds them exactly, else float32.
+    """
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, theta: float, levels: int) -> Tensor:
-        count = torch.add(z, theta / 2).div_(theta).floor_()
-        clipped = count.clamp(0, levels)
-        ctx.save_for_backward(clipped != count)
-        ctx.theta = theta
-        return clipped
+        narrow = z.dtype is torch.bfloat16
+        count = torch.add(z.float() if narrow else z, theta / 2).div_(theta).floor_().clamp_(-1, levels + 1)
+        count = count.to(z.dtype) if narrow and levels < EXACT_BFLOAT16 else count
+        ctx.save_for_backward(count)
+        ctx.theta, ctx.levels, ctx.dtype = theta, levels, z.dtype
+        return count.clamp(0, levels)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        (outside,) = ctx.saved_tensors
-        return gradient.div(ctx.theta).masked_fill_(outside, 0), None, None
+        (count,) = ctx.saved_tensors
+        inside = torch.ops.aten.hardtanh_backward(gradient, count, -0.5, ctx.levels + 0.5)
+        return inside.div_(ctx.theta).to(ctx.dtype), None, None
 
 
 def _sum(values: Mapping[str, Tensor], sources: tuple[str, ...]) -> Tensor:
@@ -249,12 +264,12 @@ def _widest_sum(graph: Graph, top: int) -> int:
     return widest
 
 
-def _function(name: str, node: Any, dtype: torch.dtype) -> Apply:
+def _function(name: str, node: Any, dtype: torch.dtype, sums: torch.dtype | None = None) -> Apply:
     """What a node without counts does in torch. Raises PassFailed for one that it has no words for."""
     if isinstance(node, WEIGHTED_NODES):
         weight = _channels_last(torch.from_numpy(weights_of(node)).to(dtype))
         bias = None if getattr(node, "bias", None) is None else _bias_of(node, len(weight)).to(dtype)
-        return lambda x: _linear(node, x, weight, bias)
+        return lambda x: _weigh(node, x, weight, bias, sums)
     if isinstance(node, ReLU):
         return lambda x: torch.clamp(x, 0.0, node.maximum)
     if isinstance(node, nir.Flatten):
@@ -266,7 +281,7 @@ def _function(name: str, node: Any, dtype: torch.dtype) -> Apply:
         )
     if isinstance(node, nir.SumPool2d):
         kernel, stride, padding = pair(node.kernel_size), pair(node.stride), pair(node.padding)
-        return lambda x: functional.avg_pool2d(x, kernel, stride, padding, divisor_override=1)
+        return lambda x: functional.avg_pool2d(x.to(dtype), kernel, stride, padding, divisor_override=1)
     if isinstance(node, nir.Output):
         return lambda x: x
     raise PassFailed(f"fine-tune: {name}", f"{type(node).__name__} has no torch form here", "Convert without --finetune")
@@ -278,11 +293,18 @@ def _bias_of(node: Any, outputs: int) -> Tensor:
     return torch.from_numpy(bias.copy() if bias.ndim > 1 else np.broadcast_to(bias, (outputs,)).copy())
 
 
+def _weigh(node: Any, x: Tensor, weight: Tensor, bias: Tensor | None, sums: torch.dtype | None) -> Tensor:
+    """What a node with weights does: on images in the format `sums` if there is one, else in that of the weights."""
+    if sums is None or x.ndim != 4:
+        return _linear(node, x.to(weight.dtype), weight, bias)
+    return _linear(node, x.to(sums), weight.to(sums), None if bias is None else bias.to(sums))
+
+
 def _linear(node: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if isinstance(node, nir.Affine | nir.Linear):
         return functional.linear(x, weight, bias)
     if isinstance(node, nir.Scale):
-        return x * weight
+        return x * _innermost(weight)
     if isinstance(node, nir.Conv1d):
         total = int(node.dilation) * (node.weight.shape[2] - 1)
         words = {"valid": (0, 0), "same": (total // 2, total - total // 2)}

@@ -24,7 +24,7 @@ from snnport.reference import forward
 from snnport.training.augment import Augmentation
 from snnport.training.finetune import Thresholds, Weights, fine_tune, matched_rectifiers, parse_recipe
 from snnport.training.loop import Plan
-from snnport.training.qcfs_net import CountingNetwork, FloatNetwork
+from snnport.training.qcfs_net import CountingNetwork, FloatNetwork, _Counted
 
 QUICK = Weights(epochs=2, batch=16, augment="none", held_out=0.2)
 
@@ -53,6 +53,37 @@ def test_the_integers_that_train_are_those_of_the_converted_network(build: objec
     integers = student(torch.from_numpy(counts_of(counting, x)).float())[0].detach().numpy()
     quantised = run_passes(student.trained(), (QuantizeWeights(8),), Context(x))
     np.testing.assert_array_equal(integers, forward(quantised, counts_of(counting, x), integers=True))
+
+
+@pytest.mark.parametrize("build", [convnet, residual])
+def test_rounded_sums_are_for_learning_alone(build: object) -> None:
+    _, counting, x = made(build)
+    exact, rounded = CountingNetwork(counting, 8), CountingNetwork(counting, 8, torch.bfloat16)
+    counts = torch.from_numpy(counts_of(counting, x)).float()
+    learning = rounded(counts)[0].detach().numpy()
+    np.testing.assert_array_equal(rounded.eval()(counts)[0].detach().numpy(), exact(counts)[0].detach().numpy())
+    wanted = exact(counts)[0].detach().numpy()
+    assert not np.array_equal(learning, wanted)
+    assert np.abs(learning - wanted).mean() < 0.1 * wanted.std()
+
+
+def test_a_count_takes_no_gradient_beyond_the_clip() -> None:
+    z = torch.tensor([-9.0, -6.0, -5.0, 0.0, 34.0, 35.0, 60.0], requires_grad=True)  # theta 10: counts -1, -1, 0, 0, 3, 4, 6
+    for dtype in (torch.float32, torch.bfloat16):
+        z.grad = None
+        counts = _Counted.apply(z.to(dtype), 10.0, 3)
+        counts.sum().backward()
+        assert counts.tolist() == [0, 0, 0, 0, 3, 3, 3]
+        torch.testing.assert_close(z.grad, torch.tensor([0, 0, 0.1, 0.1, 0.1, 0, 0]), atol=1e-3, rtol=0)
+
+
+def test_learning_with_rounded_sums_comes_as_near() -> None:
+    folded, counting, x = made(residual, levels=2)
+    recipe = replace(QUICK, epochs=6, rate=2e-3)
+    exact, rounded = (fine_tune(folded, counting, x, replace(recipe, sums=sums), 8) for sums in ("float32", "bfloat16"))
+    first, last = (run.log[k]["held_out_loss"] for run, k in ((exact, 0), (rounded, -1)))
+    assert last < first
+    assert abs(last - exact.log[-1]["held_out_loss"]) < 0.2 * (first - last)
 
 
 def test_the_teacher_answers_as_the_reference_does() -> None:
@@ -150,6 +181,8 @@ def test_recipes_are_spelled() -> None:
     assert parse_recipe("thresholds") == Thresholds()
     with pytest.raises(InvalidInput, match="cannot be used"):
         parse_recipe("0")
+    with pytest.raises(InvalidInput, match="there are no sums 'float8'"):
+        parse_recipe("weights{sums=float8}")
     with pytest.raises(InvalidInput, match="there is no augmentation 'turn'"):
         parse_recipe("weights{augment=turn}")
 
