@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from snnport.datasets.axes import in_order
 from snnport.errors import InvalidInput
-from snnport.graph import Graph
+from snnport.graph import Graph, shapes, the_input
 from snnport.models.recipe import Fit
 from snnport.reference.ann import forward
 from snnport.training.batches import Batch
@@ -78,9 +79,17 @@ def distilled(how: Fit, graph: Graph, ann: Graph, scale: float, temperature: flo
 
 
 def graph_teacher(ann: Graph, scale: float = 1.0) -> Teacher:
-    """An ANN graph as a teacher; it takes samples / scale, computed by the reference."""
+    """An ANN graph as a teacher; it takes samples / scale in the order of its own input, computed by the reference.
+
+    It raises InvalidInput for samples that are no input of the ANN, or steps of them.
+    """
+    shape = shapes(ann)[the_input(ann)]
 
     def logits(x: Tensor) -> Tensor:
-        return torch.from_numpy(np.asarray(forward(ann, x.cpu().numpy().astype(np.float64) / scale), np.float32))
+        values, n_steps, _ = in_order("--teacher", x.cpu().numpy(), shape, "ntc")
+        if n_steps:
+            what = f"it takes {shape} at once, the samples have {n_steps} steps of it"
+            raise InvalidInput("--teacher", what, "Give an ANN that takes all steps together")
+        return torch.from_numpy(np.asarray(forward(ann, values.astype(np.float64) / scale), np.float32))
 
     return logits

@@ -145,6 +145,27 @@ def test_a_teacher_is_followed() -> None:
         Distilled(objective, teacher, temperature=0)
 
 
+def test_a_teacher_takes_the_steps_in_its_own_order() -> None:
+    rng = np.random.default_rng(3)
+    weight, bias = rng.normal(size=(3, 5, 1, 4)), np.zeros(3)
+    conv = nir.Conv2d(None, weight, 1, 0, 1, 1, bias)
+    ann = chain(
+        {
+            "input": input_node((5, 1, 4)),
+            "conv": conv,
+            "flat": nir.Flatten({"input": np.array([3, 1, 1])}, 0, -1),
+            "output": output_node(),
+        }
+    )
+    x = rng.uniform(size=(6, 4, 5)).astype(np.float32)  # steps, channels; the ANN has the channels first
+    found = graph_teacher(ann)(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(found, np.einsum("ntc,oct->no", x, weight[:, :, 0]), rtol=1e-5)
+    with pytest.raises(InvalidInput, match=r"--teacher: it takes \(6,\) at once, the samples have 9 steps of it"):
+        graph_teacher(chain({"input": input_node((6,)), "a": dense(rng, 6, 2), "output": output_node()}))(torch.ones(2, 9, 6))
+    with pytest.raises(InvalidInput, match=r"--teacher: x has shape \(2, 9, 7\)"):
+        graph_teacher(chain({"input": input_node((6,)), "a": dense(rng, 6, 2), "output": output_node()}))(torch.ones(2, 9, 7))
+
+
 def test_outputs_of_all_kinds() -> None:
     assert Output.of(network()) == Output("out", False)
     assert Output.of(network(out="LIF")) == Output("out", True)
