@@ -45,6 +45,8 @@ from snnport.reference import forward, node_function, values_at
 
 HERE = Path(__file__).parent
 STEPS = (2, 4, 8, 16, 32, 64)
+BITS, WIDE = 8, 12
+"""Bits of a weight of ours; the peers' weights are floats, which shows where there are steps enough to tell, so WIDE there."""
 CALIBRATION = 256
 TUNED = (2, 4, 8)
 """Windows at which the MNIST networks are fine-tuned, on TRAINING training images without their labels."""
@@ -183,14 +185,15 @@ def _mask(name: str, node: Any) -> Any:
 
 
 def own_rows(task: Task, imported: Any, samples: Samples, calibration: np.ndarray, answers: np.ndarray) -> list[Row]:
-    """The gate code at each T, at some also ttfs, which is the same quantised ANN in other spikes; and graded."""
+    """The gate code at each T, at some also ttfs, which is the same quantised ANN in other spikes; graded; and WIDE weights."""
     x, rows = samples.batch(0, samples.n_samples), []
-    for code, T in (*(("gate", T) for T in STEPS), ("graded", 1)):
+    for code, T, bits in (*(("gate", T, BITS) for T in STEPS), ("graded", 1, BITS), *(("gate", T, WIDE) for T in STEPS[-2:])):
         start = time.process_time()
-        options = ConvertOptions(code=code, levels=0 if code == "graded" else T)
+        options = ConvertOptions(code=code, levels=0 if code == "graded" else T, bits=bits)
         conversion = convert_graph(imported, calibration, "", options)
         seconds = time.process_time() - start
-        rows.append(_row(task.name, f"snnport {code}", T, conversion.graph, x, samples.y, answers, seconds))
+        method = f"snnport {code}" if bits == BITS else f"snnport {code}, {bits}-bit weights"
+        rows.append(_row(task.name, method, T, conversion.graph, x, samples.y, answers, seconds))
         if code == "gate" and T in (4, 8, 16):
             once = run_passes(conversion.stages["quantised weights"], (Spike("ttfs"),), Context(calibration))
             rows.append(_row(task.name, "snnport ttfs", T, once, x, samples.y, answers, seconds))

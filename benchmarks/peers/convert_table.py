@@ -18,7 +18,8 @@ Latency: steps from the first input spike to the logits on a machine in which a 
 T + depth - 1; their max poolings take none, ours one, graded ones two to four). Period: steps from one sample to the next when
 samples stream (peers hold the state of one sample: T). Peers feed the first layer with numbers in every step; those products
 are not in their operations. snnport's are all spikes, those of the input included. Sinabs' neurons may spike several times a
-step, so that T bounds no count there. Agreement: share of samples with the float network's arg max. Conversion: CPU seconds,
+step, so that T bounds no count there. Weights: snnport's have 8 bits, or as many as the row says; the
+peers' are floats. Agreement: share of samples with the float network's arg max. Conversion: CPU seconds,
 of fine-tuned ones with their training, where it was timed.
 """
 
