@@ -112,10 +112,15 @@ def _with_room(graph: Graph, chip: Chip, scaling: QuantizePlanes) -> QuantizePla
     for readout in READOUTS:
         candidate = replace(scaling, readout=readout)
         program = _lowered(run_passes(graph, (candidate,), Context()), chip)
-        fires = {p.name for p in program.populations if p.neuron.family == "cuba" and int(p.neuron["vth"].min()) < NEVER_FIRES}
-        if _bounded(program, chip, below=True, without=fires):
+        if _bounded(program, chip, below=True, without=_firing(program)):
             return candidate
     return scaling
+
+
+def _firing(program: Program) -> set[str]:
+    """The populations that fire: all with a cell but those that are only read."""
+    read = {p.name for p in program.populations if p.neuron.family == "cuba" and int(p.neuron["vth"].min()) >= NEVER_FIRES}
+    return {population.name for population in program.populations} - read
 
 
 def _in_planes(graph: Graph) -> bool:
@@ -139,9 +144,11 @@ def _bounded(program: Program, chip: Chip, *, below: bool, without: Collection[s
     for name, bounds in analyse(program).items():
         population = program.population(name)
         neuron = population.neuron
+        if name in without:
+            continue
         if neuron.family == adaptive.FAMILY and not adaptive.bounded(population, bounds, accumulator, below=below):
             return False
-        if neuron.family != "cuba" or name in without:
+        if neuron.family != "cuba":
             continue
         worst, kept = max(-bounds.step[0], bounds.step[1]), int(neuron["du"].min()) + 1
         if worst >= accumulator or (worst and (kept <= 0 or worst * LIF_UNIT * 4096 // kept >= state)):
