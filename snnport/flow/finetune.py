@@ -22,7 +22,8 @@ class FinetuneOptions:
     """What `convert --finetune` was asked for.
 
     recipe: a number of epochs, or `weights{...}` or `thresholds{...}` (training/finetune.py). data: files of samples, which
-    need no labels. labels: of all of them, one after another, for the accuracy that is shown. checkpoint: a folder.
+    need no labels. labels: of all of them, one after another, for the accuracy that is shown and recipes that learn from them.
+    checkpoint: a folder.
     """
 
     recipe: str

@@ -34,7 +34,8 @@ class Augmentation:
         return cls(kinds, tuple(float(v) for v in x.min(axis=(0, 2, 3))))
 
     def __call__(self, batch: Batch, draw: np.random.Generator) -> Batch:
-        """The batch with its images (n, channels, height, width) changed; labels and the like stay."""
+        """The batch with its images (n, channels, height, width) changed. A box brings its share of the other image's targets
+        (n, classes) with it; all else stays."""
         x, *others = batch
         if "flip" in self.kinds:
             mirrored = torch.from_numpy(draw.random(len(x)) < 0.5)
@@ -42,7 +43,7 @@ class Augmentation:
         if "shift" in self.kinds:
             x = self._shifted(x, draw)
         if "cutmix" in self.kinds:
-            x = _with_boxes(x, draw)
+            return _with_boxes((x, *others), draw)
         return (x, *others)
 
     def _shifted(self, x: torch.Tensor, draw: np.random.Generator) -> torch.Tensor:
@@ -56,8 +57,10 @@ class Augmentation:
         return torch.stack(parts)
 
 
-def _with_boxes(x: torch.Tensor, draw: np.random.Generator) -> torch.Tensor:
-    """Each image with a box of another one (S. Yun et al., CutMix, ICCV 2019); a box covers a uniform share, where it fits."""
+def _with_boxes(batch: Batch, draw: np.random.Generator) -> Batch:
+    """Each image with a box of another one, and the targets mixed as the areas are (S. Yun et al., CutMix, ICCV 2019); a box
+    covers a uniform share, where it fits."""
+    x, *targets = batch
     inside = []
     side = np.sqrt(draw.random(len(x)))
     for length in x.shape[-2:]:
@@ -66,4 +69,5 @@ def _with_boxes(x: torch.Tensor, draw: np.random.Generator) -> torch.Tensor:
         place = np.arange(length)
         inside.append((place >= first[:, None]) & (place < (first + covered)[:, None]))
     box = torch.from_numpy(inside[0][:, None, :, None] & inside[1][:, None, None, :])
-    return torch.where(box, x[torch.from_numpy(draw.permutation(len(x)))], x)
+    other, share = torch.from_numpy(draw.permutation(len(x))), box.float().mean((1, 2, 3))[:, None]
+    return (torch.where(box, x[other], x), *((1 - share) * one + share * one[other] for one in targets))

@@ -22,7 +22,15 @@ from snnport.passes.quantize_weights import QuantizeWeights, weights_of
 from snnport.passes.split_signed_input import SplitSignedInput
 from snnport.reference import forward
 from snnport.training.augment import Augmentation
-from snnport.training.finetune import Thresholds, Weights, fine_tune, matched_rectifiers, parse_recipe
+from snnport.training.finetune import (
+    Lesson,
+    Thresholds,
+    Weights,
+    divergence,
+    fine_tune,
+    matched_rectifiers,
+    parse_recipe,
+)
 from snnport.training.loop import Plan
 from snnport.training.qcfs_net import CountingNetwork, FloatNetwork, _Counted
 
@@ -164,6 +172,45 @@ def test_labels_are_for_show_alone() -> None:
     assert with_labels.log[-1]["accuracy"] == with_labels.log[-1]["agreement"]
     name = names_of(counting, nir.Affine)[0]
     np.testing.assert_array_equal(weights_of(with_labels.graph.nodes[name]), weights_of(without.graph.nodes[name]))
+
+
+def test_labels_are_learned_where_the_recipe_says_so(tmp_path: Path) -> None:
+    folded, counting, x = made(mlp)
+    flat = x.reshape(len(x), -1)
+    labels = (flat[:, 0] > flat[:, 1]).astype(np.int64)
+    recipe = replace(QUICK, epochs=40, rate=1e-2, labels=1.0, blocks=0.0)
+    tuned = fine_tune(folded, counting, x, recipe, 8, labels=labels, checkpoint=tmp_path)
+    assert tuned.log[-1]["loss"] < tuned.log[0]["loss"] / 2
+    coded = run_passes(tuned.graph, (QuantizeWeights(8),), Context(x))
+    given = forward(coded, counts_of(coded, x), integers=True).argmax(1)
+    assert np.mean(forward(folded, x).argmax(1) == labels) < 0.6
+    assert np.mean(given == labels) > 0.9
+    with pytest.raises(InvalidInput, match="it began with samples"):
+        fine_tune(folded, counting, x, recipe, 8, labels=1 - labels, checkpoint=tmp_path)
+    with pytest.raises(InvalidInput, match="the recipe learns from labels, there are none"):
+        fine_tune(folded, counting, x, recipe, 8)
+    with pytest.raises(InvalidInput, match="labels run from -1 to"):
+        fine_tune(folded, counting, x, recipe, 8, labels=np.where(labels == 0, -1, labels))
+    with pytest.raises(InvalidInput, match=r"labels = 2\.0 is no share"):
+        Weights(labels=2.0)
+
+
+def test_the_loss_of_the_answers_is_shared_between_network_and_labels() -> None:
+    folded, counting, _ = made(mlp)
+    logits, wanted = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)).split(3)
+    targets = torch.eye(5)[[0, 2, 4]]
+    lesson = Lesson(FloatNetwork(folded), encoder_of(counting.metadata), Weights(labels=0.25), ())
+    mixed = 0.75 * divergence(logits, wanted, 2.0) + 0.25 * torch.nn.functional.cross_entropy(logits, torch.tensor([0, 2, 4]))
+    torch.testing.assert_close(lesson.of_answers(logits, wanted, targets), mixed)
+    torch.testing.assert_close(lesson.of_answers(logits, wanted), divergence(logits, wanted, 2.0))
+
+
+def test_a_box_brings_its_share_of_the_other_label() -> None:
+    x = torch.arange(4.0).reshape(4, 1, 1, 1).expand(4, 3, 8, 8)
+    boxed, targets = Augmentation(("cutmix",), (0.0,) * 3)((x, torch.eye(4)), np.random.default_rng(3))
+    for image, shares in zip(boxed, targets, strict=True):
+        torch.testing.assert_close(shares, torch.stack([(image[0] == value).float().mean() for value in range(4)]))
+    assert ((targets > 0).sum(1) == 2).any()
 
 
 def test_the_rectifiers_behind_adds_are_matched_or_all() -> None:
