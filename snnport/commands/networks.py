@@ -36,7 +36,7 @@ def convert(
         list[Path] | None, typer.Option("--train-data", help="Samples for --finetune, labels not needed; may be repeated.")
     ] = None,
     train_labels: Annotated[
-        Path | None, typer.Option("--train-labels", help="Labels of all of them: to show accuracy, and for recipes with labels.")
+        Path | None, typer.Option("--train-labels", help="Labels of all of them: for accuracy, and recipes with labels.")
     ] = None,
     checkpoint: Annotated[Path | None, typer.Option("--checkpoint", help="Folder from which --finetune goes on.")] = None,
     json_output: Json = False,
