@@ -124,3 +124,23 @@ class Stimulus:
                 raise InvalidInput("stimulus", f"its spikes have shape {part.shape}, the run takes {self.n_steps} steps")
             return part.reshape(len(part), self.n_steps, math.prod(part.shape[2:]))
         return self.encoder.raster(self.encoder.counts(part), self.n_steps)
+
+    def followed_by(self, silent: int) -> Stimulus:
+        """The stimulus with so many more steps, in which nothing spikes. For spikes: an encoder fills the steps it is given."""
+        assert self.encoder is None
+        return Stimulus(_Followed(self.x, silent), None, self.n_steps + silent) if silent else self
+
+
+@dataclass(frozen=True, eq=False)
+class _Followed:
+    """Spikes with steps of silence behind them."""
+
+    spikes: Rows
+    silent: int
+
+    def __len__(self) -> int:
+        return len(self.spikes)
+
+    def __getitem__(self, part: slice, /) -> npt.NDArray[Any]:
+        spikes = self.spikes[part]
+        return np.pad(spikes, ((0, 0), (0, self.silent), *[(0, 0)] * (spikes.ndim - 2)))

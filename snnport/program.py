@@ -169,6 +169,11 @@ class Program:
             raise UnknownName.among("population", name, [p.name for p in self.populations])
         return found
 
+    @property
+    def answer_delay(self) -> int:
+        """Steps that the first output is behind the input: in step t + this it does what the network says for step t."""
+        return int((self.meta.get("depth") or {}).get(self.outputs[0], 0))
+
     def into(self, name: str) -> tuple[Projection, ...]:
         """The projections whose target is population `name`."""
         return tuple(p for p in self.projections if p.target == name)

@@ -11,8 +11,8 @@ import numpy as np
 from snnport.convention import coding_of
 from snnport.datasets import Samples
 from snnport.errors import SnnportError
-from snnport.flow.compare import Comparison, aligned, compare_traces, settled
-from snnport.flow.run import RunOptions, run_program, run_reference, stimulus_for
+from snnport.flow.compare import Comparison, aligned, compare_traces, settled, without_end
+from snnport.flow.run import RunOptions, run_program, run_reference, stimulus_of
 from snnport.graph import Graph, names_of
 from snnport.nodes import NEURON_NODES
 from snnport.program import Program
@@ -72,7 +72,8 @@ def _compared(
     expected: Trace, actual: Trace, program: Program, names: tuple[str, ...]
 ) -> tuple[Comparison, tuple[Trace, Trace]]:
     starts = program.meta.get("starts") or {}
-    both = settled(*aligned(_only(expected, names), _only(actual, names), 0), starts, 0)
+    ran = without_end(_only(actual, names), _only(expected, names), program.answer_delay)
+    both = settled(*aligned(_only(expected, names), ran, 0), starts, 0)
     return compare_traces(*both), both
 
 
@@ -91,7 +92,7 @@ def _explained(parting: Parting, graph: Graph, program: Program, samples: Sample
             "The reference computes in real numbers, the program in integers: their rounding is no rule that can be changed."
         )
         return replace(parting, detail=detail, actual_v=seen)
-    stimulus = stimulus_for(program.meta.get("encoder"), samples, program.n_steps)
+    stimulus = stimulus_of(program, samples)
     raster = stimulus.raster(0, samples.n_samples)
     cause = find_cause(program, raster.reshape(*raster.shape[:2], -1), *traces, CAUSE_S)
     if cause.cause == UNKNOWN:

@@ -154,6 +154,17 @@ def aligned(expected: Trace, actual: Trace, delay: int) -> tuple[Trace, Trace]:
     )
 
 
+def without_end(actual: Trace, expected: Trace, late: int) -> Trace:
+    """`actual` without its last `late` steps, in which an answer is still on its way, where the recording ends before them."""
+    recorded, steps = (
+        {array.shape[1] for array in (*trace.spikes.values(), *trace.v.values())} for trace in (expected, actual)
+    )
+    if not late or steps != {n + late for n in recorded}:
+        return actual
+    cut = [{name: array[:, :-late] for name, array in part.items()} for part in (actual.spikes, actual.v)]
+    return Trace(cut[0], cut[1], actual.meta)
+
+
 def matching(expected: Trace, known: Sequence[str], where: str) -> None:
     """Raises InvalidInput where the recording names populations that the network does not have, with those it has."""
     strange = [name for name in dict.fromkeys((*expected.spikes, *expected.v)) if name not in known]

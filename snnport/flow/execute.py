@@ -12,7 +12,16 @@ from snnport.convention import coding_of, convention_of
 from snnport.datasets import Samples
 from snnport.errors import InvalidInput
 from snnport.flow.check import own_program
-from snnport.flow.compare import Comparison, aligned, compare_traces, expected_trace, matching, settled, without_probe
+from snnport.flow.compare import (
+    Comparison,
+    aligned,
+    compare_traces,
+    expected_trace,
+    matching,
+    settled,
+    without_end,
+    without_probe,
+)
 from snnport.flow.convert import ConvertOptions
 from snnport.flow.curve import CurveOptions, curve_of
 from snnport.flow.explain import explained, with_cause
@@ -94,9 +103,10 @@ def execute(
         counted = activity_of(quantised_ann(prepared.graph), samples.batch(0, min(samples.n_samples, ACTIVITY_SAMPLES)))
         outcome = replace(outcome, activity=counted)
     starts = program.meta.get("starts") or {}
-    found = _compared(outcome.trace, expected, request.delay, latency(program), starts)
+    ran = outcome.trace if expected is None else without_end(outcome.trace, expected, program.answer_delay)
+    found = _compared(ran, expected, request.delay, latency(program), starts)
     if found is not None and expected is not None and request.delay in (None, latency(program)):
-        found = explained(found, program, samples, *settled(*aligned(expected, outcome.trace, 0), starts, 0))
+        found = explained(found, program, samples, *settled(*aligned(expected, ran, 0), starts, 0))
     return outcome, found, done
 
 

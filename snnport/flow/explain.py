@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from snnport.datasets import Samples
 from snnport.errors import InvalidInput
-from snnport.flow.compare import Comparison, compare_traces
+from snnport.flow.compare import Comparison, compare_traces, without_end
 from snnport.flow.model import open_model
 from snnport.flow.prepare import InputOptions
-from snnport.flow.run import Outcome, RunOptions, run_program, stimulus_for
+from snnport.flow.run import Outcome, RunOptions, run_program, stimulus_of
 from snnport.flow.validate import Expectation, Validation
 from snnport.program import Program
 from snnport.sim.causes import UNKNOWN, find_cause, find_cause_by
@@ -28,7 +28,8 @@ def explained(found: Comparison, program: Program, samples: Samples, expected: T
     """`found` with the cause for which `expected` is not what `program` gave, `actual`; as it is where none is found."""
     if found.first is None:
         return found
-    cause = find_cause(program, raster_of(program, samples), expected, actual)
+    steps = next(array.shape[1] for array in (*actual.spikes.values(), *actual.v.values()))
+    cause = find_cause(program, raster_of(program, samples)[:, :steps], expected, actual)
     if cause.cause == UNKNOWN:
         return found
     return replace(found, cause=cause.cause, detail=f"the other executor {cause.what}", also=cause.also)
@@ -68,7 +69,7 @@ def compare_on(a: Path, b: Path, program: Path, input_: Path, inputs: InputOptio
     if found.first is None:
         return found
     own = run_program(model.program, samples, RunOptions(tuple(expected.spikes), tuple(expected.v))).trace
-    same = [_gives(own, trace) for trace in (expected, actual)]
+    same = [_gives(without_end(own, trace, model.program.answer_delay), trace) for trace in (expected, actual)]
     if not any(same):
         what = f"neither {a.name} nor {b.name} is what it gives on {input_.name}"
         raise InvalidInput(str(program), what, "Give the input that both were recorded on")
@@ -77,7 +78,7 @@ def compare_on(a: Path, b: Path, program: Path, input_: Path, inputs: InputOptio
 
 def raster_of(program: Program, samples: Samples) -> npt.NDArray[Any]:
     """The spikes (n_samples, n_steps, n_inputs) that samples are to the program."""
-    stimulus = stimulus_for(program.meta.get("encoder"), samples, program.n_steps)
+    stimulus = stimulus_of(program, samples)
     raster = stimulus.raster(0, samples.n_samples)
     return raster.reshape(*raster.shape[:2], -1)
 

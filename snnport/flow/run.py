@@ -140,7 +140,7 @@ def run_program(
 ) -> Outcome:
     """Run `program` on all samples with the engine. Raises InvalidInput where input, readout or record do not fit it."""
     options = options or RunOptions()
-    stimulus = stimulus_for(program.meta.get("encoder"), samples, program.n_steps)
+    stimulus = stimulus_of(program, samples)
     readout = _readout(options.readout, str(program.meta["readout"]))
     names = {p.name for p in program.populations}
     sends = sends_payloads(program.population(program.outputs[0]))
@@ -167,7 +167,7 @@ def run_program(
     scores = (
         _sent(readout, result.trace.spikes[program.outputs[0]])
         if sends
-        else _scores(readout, program.outputs[0], result.spike_counts, result.final_v, result.trace, unit)
+        else _scores(readout, program.outputs[0], result.spike_counts, result.final_v, result.trace, unit, program.answer_delay)
     )
     trace = _without_helpers(result.trace, options, program.outputs)
     cycles = result.counts.total_cycles
@@ -185,7 +185,9 @@ def run_program(
         "sim",
         stimulus.n_steps,
         readout,
-        _labelled(program, readout, scores[:, program.meta.get("classes", slice(None))], stimulus.n_steps),
+        _labelled(
+            program, readout, scores[:, program.meta.get("classes", slice(None))], stimulus.n_steps - program.answer_delay
+        ),
         samples.y,
         replace(trace, meta=meta),
         result.counts,
@@ -218,7 +220,7 @@ def run_vendor(
     The simulator counts no operations and has no clock, so that counts, energy and time are those of nobody: none.
     """
     options = options or RunOptions()
-    stimulus = stimulus_for(program.meta.get("encoder"), samples, program.n_steps)
+    stimulus = stimulus_of(program, samples)
     readout = _readout(options.readout, str(program.meta["readout"]))
     sends = sends_payloads(program.population(program.outputs[0]))
     wanted_v = {*options.record_v, *(() if readout == "count" or sends else program.outputs)}
@@ -231,8 +233,10 @@ def run_vendor(
     spikes = whole.spikes[output].astype(np.int64)
     final = {name: v[:, -1] for name, v in whole.v.items()}
     unit = int((program.meta.get("v_unit") or {}).get(output, 1))
-    scores = _sent(readout, spikes) if sends else _scores(readout, output, {output: spikes.sum(axis=1)}, final, whole, unit)
-    scores = _labelled(program, readout, scores, stimulus.n_steps)
+    late = program.answer_delay
+    counts = {output: spikes.sum(axis=1)}
+    scores = _sent(readout, spikes) if sends else _scores(readout, output, counts, final, whole, unit, late)
+    scores = _labelled(program, readout, scores, stimulus.n_steps - late)
     trace = _without_helpers(whole, options, program.outputs)
     meta = {**whole.meta, "target": program.target, "engine": "vendor", "readout": readout, "steps": stimulus.n_steps}
     meta["dt"] = (program.meta.get("convention") or {}).get("dt")
@@ -297,6 +301,12 @@ def _by_input(graph: Graph, currents: npt.NDArray[Any]) -> dict[str, npt.NDArray
     return result
 
 
+def stimulus_of(program: Program, samples: Samples) -> Stimulus:
+    """The stimulus that `samples` are for `program`, with as many silent steps behind spikes as the answer is late."""
+    stimulus = stimulus_for(program.meta.get("encoder"), samples, program.n_steps)
+    return stimulus.followed_by(program.answer_delay) if stimulus.encoder is None else stimulus
+
+
 def stimulus_for(encoder: Mapping[str, Any] | None, samples: Samples, n_steps: int) -> Stimulus:
     """The stimulus that `samples` are for a model with this encoder (None: the samples must be spikes themselves)."""
     if encoder is None:
@@ -353,13 +363,15 @@ def _scores(
     final_v: Mapping[str, npt.NDArray[Any]],
     trace: Trace,
     unit: int = 1,
+    late: int = 0,
 ) -> npt.NDArray[Any]:
-    """What the prediction is the arg max of. unit: units of v that one integer of the quantised ANN is."""
+    """What the prediction is the arg max of. unit: units of v that one integer of the quantised ANN is. late: steps before the
+    first one that counts, in which what cannot have heard of the input stays silent."""
     if readout == "count":
         return spike_counts[output]
     if readout == "last":
         return final_v[output] if unit == 1 else final_v[output] / unit
-    v = trace.v[output]
+    v = trace.v[output][:, late:]
     totals: npt.NDArray[Any] = v.max(axis=1) if readout == "max" else v.sum(axis=1)
     return totals
 

@@ -21,7 +21,7 @@ from snnport.flow.finetune import FinetuneOptions, refiner
 from snnport.flow.loading import with_lines
 from snnport.flow.model import Model
 from snnport.flow.prepare import InputOptions, Prepared, calibration_samples, spiking
-from snnport.flow.run import stimulus_for
+from snnport.flow.run import stimulus_of
 from snnport.flow.silence import SAMPLES, activity_of
 from snnport.graph import names_of
 from snnport.nodes import AdaptiveLIF
@@ -177,6 +177,6 @@ def _exported(
     raster = None
     if wanted.input_ is not None:
         samples = inputs.load(wanted.input_, model, labels=inputs.labels)
-        raster = stimulus_for(program.meta.get("encoder"), samples, program.n_steps).raster(0, 1)[0]
+        raster = stimulus_of(program, samples).raster(0, 1)[0]
     files = chip.export(program, output, raster)
     return {"schema": 1, "output": str(output), "files": [str(path) for path in files], "done": list(done)}

@@ -42,19 +42,18 @@ class Answers:
     @classmethod
     def of_program(cls, program: Program, raster: Raster, depth: Mapping[str, int]) -> Answers:
         """What a program says, every population moved to its first step. depth: population -> steps that it is late."""
-        output = program.outputs[0]
+        output, late = program.outputs[0], program.answer_delay
         silent = program.meta["readout"] != "count"
-        result = run(
-            program, Stimulus(raster, None, raster.shape[1]), record_spikes=list(depth), record_v=[output] if silent else []
-        )
-        read = result.trace.v[output] if silent else result.trace.spikes[output]
+        stimulus = Stimulus(raster, None, raster.shape[1]).followed_by(late)
+        result = run(program, stimulus, record_spikes=list(depth), record_v=[output] if silent else [])
+        read = (result.trace.v if silent else result.trace.spikes)[output][:, late:]
         return cls(_classes(read), {name: result.trace.spikes[name][:, steps:] for name, steps in depth.items()})
 
     def met_by(self, other: Answers) -> tuple[float, float]:
         """Fraction of classes that agree, and spikes that coincide among those of either."""
         same = either = 0
         for name, spikes in self.spikes.items():
-            theirs = other.spikes[name] > 0
+            theirs = other.spikes[name][:, : spikes.shape[1]] > 0
             ours = spikes[:, : theirs.shape[1]] > 0
             same += int(np.count_nonzero(ours & theirs))
             either += int(np.count_nonzero(ours | theirs))

@@ -10,8 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spiking import PLAIN_IF, currents, dense, fire, integrate, leaky, plain, said, wired
 
+from snnport.datasets import load_samples
 from snnport.encoders import Stimulus
 from snnport.errors import DoesNotFit
+from snnport.flow.compare import compare_traces, without_end
+from snnport.flow.run import RunOptions, run_program, run_reference
 from snnport.graph import Graph, build
 from snnport.importers.dialect_table import SNNTORCH
 from snnport.importers.nir import read_nir
@@ -23,9 +26,11 @@ from snnport.reference import run_spiking
 from snnport.sim.engine import run
 from snnport.targets.agreement import Answers
 from snnport.targets.base import resolve_target
+from snnport.targets.intervals import LIF_UNIT
 from snnport.targets.loihi.planes import digits, fits_one, planes_of
 from snnport.targets.loihi.preparing import calibrate, late, prepare
 from snnport.targets.loihi.trained import SOURCE
+from snnport.trace import Trace
 
 LOIHI = resolve_target("loihi2")
 STRICT = PLAIN_IF.having(comparison=">")
@@ -87,28 +92,57 @@ def test_a_network_without_bias_has_no_source() -> None:
     assert [p.name for p in LOIHI.lower(plain((1,), {"w": dense([[3]]), "n": fire((1,))})).populations] == ["input", "n"]
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_integrators_with_biases_skips_and_feedback_do_what_the_graph_does(seed: int) -> None:
-    """Without decay nothing is rounded: every population's spikes are the graph's, its depth later."""
+def skipping(seed: int, last: dict[str, nir.NIRNode]) -> Graph:
+    """Three layers of integrators with biases, a skip and feedback, and `last` behind them; nothing decays, nothing rounds."""
     rng = np.random.default_rng(seed)
 
     def weights(rows: int, columns: int) -> nir.NIRNode:
         return dense(rng.integers(-40, 60, (rows, columns)), rng.integers(-9, 10, rows))
 
     nodes = {"input": input_node((4,)), "out": output_node()}
-    nodes |= {"a": fire((5,), 90), "b": fire((3,), 120), "c": fire((2,), 150)}
+    nodes |= {"a": fire((5,), 90), "b": fire((3,), 120), **last}
     nodes |= {"ia": weights(5, 4), "ab": weights(3, 5), "bc": weights(2, 3), "ac": weights(2, 5), "aa": weights(5, 5)}
     edges = [("input", "ia"), ("ia", "a"), ("a", "ab"), ("ab", "b"), ("b", "bc"), ("bc", "c"), ("a", "ac"), ("ac", "c")]
-    graph = wired(nodes, [*edges, ("a", "aa"), ("aa", "a"), ("c", "out")])
+    return wired(nodes, [*edges, ("a", "aa"), ("aa", "a"), ("c", "out")])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_integrators_with_biases_skips_and_feedback_do_what_the_graph_does(seed: int) -> None:
+    """Without decay nothing is rounded: every population's spikes are the graph's, its depth later."""
+    graph = skipping(seed, {"c": fire((2,), 150)})
     program = LOIHI.lower(graph)
     assert {p.name: p.delay for p in program.projections if p.name in ("bc", "ac", "aa")} == {"bc": 1, "ac": 2, "aa": 1}
-    raster = rng.integers(0, 2, (5, 40, 4)).astype(np.uint8)
+    raster = np.random.default_rng(seed).integers(0, 2, (5, 40, 4)).astype(np.uint8)
     result = run(program, Stimulus(raster, None, 40), record_spikes=["a", "b", "c"])
     expected = run_spiking(graph, raster, PLAIN_IF)
     for name, depth in (("a", 1), ("b", 2), ("c", 3)):
         assert expected.spikes[name][:, :-depth].sum() > 0
         assert np.array_equal(result.trace.spikes[name][:, depth:], expected.spikes[name][:, :-depth])
     assert program.meta["depth"] == {"input": 0, "a": 1, "b": 2, "c": 3}
+
+
+@pytest.mark.parametrize("last", [{"c": fire((2,), 150)}, {"c": integrate((2,))}])
+@pytest.mark.parametrize("readout", [None, "last", "max", "sum"])
+def test_a_run_waits_for_the_answer_to_the_last_steps(
+    last: dict[str, nir.NIRNode], readout: str | None, tmp_path: Path
+) -> None:
+    graph = skipping(1, last)
+    program = LOIHI.lower(graph)
+    np.savez(tmp_path / "x.npz", x=np.random.default_rng(1).integers(0, 2, (6, 12, 4)).astype(np.uint8))
+    samples = load_samples(tmp_path / "x.npz", None, (4,))
+    options = RunOptions(readout=readout, record_spikes=("a", "b"))
+    outcome, wanted = run_program(program, samples, options), run_reference(graph, samples, options)
+    assert outcome.n_steps == 12 + 3
+    unit = LIF_UNIT if readout is not None and hasattr(last["c"], "v_threshold") else 1
+    assert wanted.scores.any()
+    assert np.array_equal(outcome.scores, unit * wanted.scores)
+    for name, depth in (("a", 1), ("b", 2)):
+        assert np.array_equal(outcome.trace.spikes[name][:, depth : depth + 12], wanted.trace.spikes[name])
+    # A recording that ends with the input is compared as far as it goes.
+    short = {name: array[:, :12] for name, array in outcome.trace.spikes.items()}
+    cut = without_end(outcome.trace, Trace(short, {}), program.answer_delay)
+    assert compare_traces(Trace(short, {}), cut).first is None
+    assert without_end(outcome.trace, outcome.trace, program.answer_delay) is outcome.trace
 
 
 def unscaled(codes: object, theta: float) -> Graph:
