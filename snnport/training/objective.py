@@ -22,6 +22,7 @@ from snnport.training.decoders import DECODERS, Coded, Count, Decoder, FirstSpik
 from snnport.training.encoding import ENCODERS, Encoder
 from snnport.training.losses import LOSSES, OutputLoss
 from snnport.training.module import Given, Held, Result, SpikingModule
+from snnport.training.perturbations import Perturbation, perturbations_of, perturbed
 from snnport.training.regularisers import REGULARISERS, Regulariser
 
 CHUNK = 256
@@ -53,7 +54,8 @@ class Output:
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of a batch, as the loop asks for it, and the labels that a network gives."""
+    """The loss of a batch, as the loop asks for it, and the labels that a network gives. perturbations: of a training module's
+    weights."""
 
     encoder: Encoder
     loss: OutputLoss
@@ -61,6 +63,7 @@ class Objective:
     regularisers: tuple[Regulariser, ...]
     output: Output
     tbptt: int = 0
+    perturbations: tuple[Perturbation, ...] = ()
 
     @classmethod
     def of(cls, fit: Fit, graph: Graph) -> Objective:
@@ -71,25 +74,30 @@ class Objective:
         output = Output.of(graph)
         if loss.reads_v and output.fires and not isinstance(graph.nodes[output.node], NEURON_NODES):
             raise InvalidInput(f"loss {fit.loss}", "the output has no potential", "Read its counts: of=count")
-        return cls(parse_among("encoder", ENCODERS, fit.encoder), loss, decoder, regularisers, output, fit.tbptt)
+        encoder, perturbations = parse_among("encoder", ENCODERS, fit.encoder), perturbations_of(fit.perturb)
+        return cls(encoder, loss, decoder, regularisers, output, fit.tbptt, perturbations)
 
     def __call__(self, module: nn.Module, batch: Batch) -> Tensor | Iterator[Tensor]:
         """The loss; one for every `tbptt` steps if gradients are cut."""
         assert isinstance(module, SpikingModule)
         x, y = batch[0], batch[1]
-        given = self.encoder.encode(x, np.random.default_rng(int(batch[2][0]) if len(batch) > 2 else 0))
+        seed = int(batch[2][0]) if len(batch) > 2 else 0
+        given = self.encoder.encode(x, np.random.default_rng(seed))
         if self.tbptt:
-            return self._in_parts(module, given, y)
-        return self._of(module(given, record_v=self._recorded), y)
+            return self._in_parts(module, given, y, seed)
+        return self._of(module(given, record_v=self._recorded, fields=self._fields(module, seed)), y)
 
-    def _in_parts(self, module: SpikingModule, given: Given, y: Tensor) -> Iterator[Tensor]:
+    def _fields(self, module: SpikingModule, seed: int) -> dict[str, dict[str, Tensor]]:
+        return perturbed(module, self.perturbations, seed) if module.training else {}
+
+    def _in_parts(self, module: SpikingModule, given: Given, y: Tensor, seed: int) -> Iterator[Tensor]:
         steps = given.steps if isinstance(given, Held) else given.shape[1]
         starts = range(0, steps, self.tbptt)
         state = None
         for start in starts:
             stop = min(start + self.tbptt, steps)
             part: Given = replace(given, steps=stop - start) if isinstance(given, Held) else given[:, start:stop]
-            result = module(part, state=state, record_v=self._recorded)
+            result = module(part, state=state, record_v=self._recorded, fields=self._fields(module, seed))
             yield self._of(result, y) / len(starts)
             state = result.state.detached()
 
