@@ -77,7 +77,7 @@ def test_only_what_learns_is_perturbed(tbptt: int) -> None:
     def loss(how: Fit, training: bool) -> float:
         module.train(training)
         found = Objective.of(how, graph)(module, (X, Y, seeds))
-        return sum(float(part.detach()) for part in found) if tbptt else float(found)  # type: ignore[arg-type, union-attr]
+        return sum(float(part.detach()) for part in found) if tbptt else float(found.detach())  # type: ignore[union-attr]
 
     how = Fit(**{**vars(FIT), "tbptt": tbptt})
     plain = Fit(**{**vars(how), "perturb": ("none",)})
