@@ -41,7 +41,6 @@ _FIT = {
     "surrogate": _option(str | None, "--surrogate", "As arctan{alpha=2}."),
     "regularisers": _option(list[str] | None, "--regulariser", "As upper{weight=1,bound=0.1}; several add up."),
     "augment": _option(list[str] | None, "--augment", "As time-shift{steps=12}; several follow one another."),
-    "perturb": _option(list[str] | None, "--perturb", "As drop-connect{p=0.1}, of weights while they learn; or none."),
     "trainable": _option(str | None, "--trainable", "Fields of nodes that are learned: weight,bias,tau,..."),
 }
 _NETWORK = {

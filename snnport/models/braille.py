@@ -86,7 +86,6 @@ RECIPE = Recipe(
         schedule="one-cycle",
         surrogate="fast-sigmoid{k=10}",
         augment=("time-shift{steps=12}", "drop{p=0.1}", "stretch{by=0.05}", "jitter{steps=1}"),
-        perturb=("drop-connect{p=0.1}",),
         clip_grad=1.0,
     ),
     network={"hidden_size": 38, "alpha": 0.55, "beta": 0.8, "slowest_beta": 0.98, "readout_beta": 0.95, "folds": 5, "fold": 0},

@@ -21,7 +21,7 @@ from snnport.graph import Graph
 class Fit:
     """How a network is trained; parts with options are spelled `name{option=value}` (snnport/spelling.py).
 
-    loss, regularisers, augment, perturb, surrogate, schedule, optimiser: names of those tables; the rate is `lr`.
+    loss, regularisers, augment, surrogate, schedule, optimiser: names of those tables; the rate is `lr`.
     encoder: how a sample becomes steps: "none" for samples that have steps, else of snnport/training/encoding.py.
     clip_grad: longest gradient, None for any. tbptt: steps after which gradients are cut, 0 for none. trainable: fields that
     are learned. validation: fraction of the training set that is held out to choose the best epoch; 0: the last epoch.
@@ -40,7 +40,6 @@ class Fit:
     surrogate: str = "fast-sigmoid"
     regularisers: tuple[str, ...] = ()
     augment: tuple[str, ...] = ()
-    perturb: tuple[str, ...] = ()
     trainable: tuple[str, ...] = ("weight", "bias")
     clip_grad: float | None = None
     weight_decay: float = 0.0

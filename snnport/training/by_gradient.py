@@ -28,7 +28,7 @@ from snnport.training.module import SpikingModule, as_module
 from snnport.training.objective import Objective
 from snnport.training.optimisers import OPTIMISERS
 from snnport.training.parallel import Group, group
-from snnport.training.quantised import Quantise, QuantisedModule, quantised_module
+from snnport.training.quantised import Quantise, quantised_module
 from snnport.training.schedules import SCHEDULES
 from snnport.training.surrogates import SURROGATES
 
@@ -88,8 +88,6 @@ def train_graph(
     seed_all(how.seed)
     objective = Objective.of(how, graph)
     module = (make or module_of)(graph, how).to(device_of(running.device))
-    if objective.perturbations and isinstance(module, QuantisedModule):
-        raise InvalidInput("perturb", "weights that learn on codes are not perturbed", "Give --perturb none")
     learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not learned:
         raise InvalidInput("trainable", f"the graph has none of {', '.join(how.trainable)}", "Name fields that it has")

@@ -22,7 +22,6 @@ from snnport.training.decoders import DECODERS, Coded, Count, Decoder, FirstSpik
 from snnport.training.encoding import ENCODERS, Encoder
 from snnport.training.losses import LOSSES, OutputLoss
 from snnport.training.module import Given, Held, Result, SpikingModule
-from snnport.training.perturbations import Perturbation, perturbations_of, perturbed
 from snnport.training.regularisers import REGULARISERS, Regulariser
 
 CHUNK = 256
@@ -54,8 +53,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of a batch, as the loop asks for it, and the labels that a network gives. perturbations: of a training module's
-    weights."""
+    """The loss of a batch, as the loop asks for it, and the labels that a network gives."""
 
     encoder: Encoder
     loss: OutputLoss
@@ -63,7 +61,6 @@ class Objective:
     regularisers: tuple[Regulariser, ...]
     output: Output
     tbptt: int = 0
-    perturbations: tuple[Perturbation, ...] = ()
 
     @classmethod
     def of(cls, fit: Fit, graph: Graph) -> Objective:
@@ -74,30 +71,25 @@ class Objective:
         output = Output.of(graph)
         if loss.reads_v and output.fires and not isinstance(graph.nodes[output.node], NEURON_NODES):
             raise InvalidInput(f"loss {fit.loss}", "the output has no potential", "Read its counts: of=count")
-        encoder, perturbations = parse_among("encoder", ENCODERS, fit.encoder), perturbations_of(fit.perturb)
-        return cls(encoder, loss, decoder, regularisers, output, fit.tbptt, perturbations)
+        return cls(parse_among("encoder", ENCODERS, fit.encoder), loss, decoder, regularisers, output, fit.tbptt)
 
     def __call__(self, module: nn.Module, batch: Batch) -> Tensor | Iterator[Tensor]:
         """The loss; one for every `tbptt` steps if gradients are cut."""
         assert isinstance(module, SpikingModule)
         x, y = batch[0], batch[1]
-        seed = int(batch[2][0]) if len(batch) > 2 else 0
-        given = self.encoder.encode(x, np.random.default_rng(seed))
+        given = self.encoder.encode(x, np.random.default_rng(int(batch[2][0]) if len(batch) > 2 else 0))
         if self.tbptt:
-            return self._in_parts(module, given, y, seed)
-        return self._of(module(given, record_v=self._recorded, fields=self._fields(module, seed)), y)
+            return self._in_parts(module, given, y)
+        return self._of(module(given, record_v=self._recorded), y)
 
-    def _fields(self, module: SpikingModule, seed: int) -> dict[str, dict[str, Tensor]]:
-        return perturbed(module, self.perturbations, seed) if module.training else {}
-
-    def _in_parts(self, module: SpikingModule, given: Given, y: Tensor, seed: int) -> Iterator[Tensor]:
+    def _in_parts(self, module: SpikingModule, given: Given, y: Tensor) -> Iterator[Tensor]:
         steps = given.steps if isinstance(given, Held) else given.shape[1]
         starts = range(0, steps, self.tbptt)
         state = None
         for start in starts:
             stop = min(start + self.tbptt, steps)
             part: Given = replace(given, steps=stop - start) if isinstance(given, Held) else given[:, start:stop]
-            result = module(part, state=state, record_v=self._recorded, fields=self._fields(module, seed))
+            result = module(part, state=state, record_v=self._recorded)
             yield self._of(result, y) / len(starts)
             state = result.state.detached()
 
