@@ -22,8 +22,8 @@ from snnport.flow.convert import Conversion, ConvertOptions, convert_graph
 from snnport.flow.deliver import Delivery, deliver
 from snnport.flow.execute import Request, execute, validate_model
 from snnport.flow.model import ReadOptions, module_model, open_model
+from snnport.flow.outcome import Outcome
 from snnport.flow.prepare import InputOptions, spiking
-from snnport.flow.run import Outcome
 from snnport.flow.validate import Validation
 from snnport.report import terminal
 from snnport.report.notebook import report_html, table_html

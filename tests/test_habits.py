@@ -20,7 +20,7 @@ from snnport.cli import app
 from snnport.datasets.axes import LAYOUTS
 from snnport.errors import InvalidInput
 from snnport.flow.execute import ENGINES
-from snnport.flow.run import READOUTS
+from snnport.flow.scores import READOUTS
 from snnport.models.digits import DIGITS
 from snnport.passes.codes.table import CODES
 

@@ -94,7 +94,7 @@ def _delivered(
     curve: CurveOptions | None = None,
 ) -> Shown:
     from snnport.flow.deliver import deliver
-    from snnport.flow.run import RunOptions
+    from snnport.flow.outcome import RunOptions
     from snnport.report.terminal import port_summary
 
     with Progress() as progress:

@@ -12,7 +12,9 @@ from snnport.convention import coding_of
 from snnport.datasets import Samples
 from snnport.errors import SnnportError
 from snnport.flow.compare import Comparison, aligned, compare_traces, settled, without_end
-from snnport.flow.run import RunOptions, run_program, run_reference, stimulus_of
+from snnport.flow.outcome import RunOptions
+from snnport.flow.run import run_program, run_reference
+from snnport.flow.stimuli import stimulus_of
 from snnport.graph import Graph, names_of
 from snnport.nodes import NEURON_NODES
 from snnport.program import Program

@@ -20,9 +20,10 @@ from snnport.errors import DoesNotFit, InvalidInput, SnnportError
 from snnport.events import write_bytes
 from snnport.flow.convert import ConvertOptions
 from snnport.flow.model import Model, ReadOptions, open_model
+from snnport.flow.outcome import Outcome, RunOptions
 from snnport.flow.prepare import InputOptions, Prepared, for_target, spiking
 from snnport.flow.provenance import chip_hash
-from snnport.flow.run import Outcome, RunOptions, run_program
+from snnport.flow.run import run_program
 from snnport.flow.validate import classes_of
 from snnport.program import Program
 from snnport.report.plain import read, write

@@ -12,10 +12,10 @@ from snnport.exporters.nir import write_nir
 from snnport.flow.convert import ConvertOptions
 from snnport.flow.curve import CurveOptions
 from snnport.flow.model import Model, ReadOptions
+from snnport.flow.outcome import RunOptions
 from snnport.flow.port import port
 from snnport.flow.prepare import InputOptions
 from snnport.flow.replay import invocation_of
-from snnport.flow.run import RunOptions
 from snnport.report.html import render as render_html
 from snnport.report.markdown import render as render_markdown
 from snnport.report.report import Report

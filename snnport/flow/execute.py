@@ -27,9 +27,10 @@ from snnport.flow.curve import CurveOptions, curve_of
 from snnport.flow.explain import explained, with_cause
 from snnport.flow.model import Model
 from snnport.flow.orders import EventOptions
+from snnport.flow.outcome import Outcome, RunOptions
 from snnport.flow.port import last_stage, quantised_of, stages_of
 from snnport.flow.prepare import InputOptions, for_target, spiking
-from snnport.flow.run import Outcome, RunOptions, read_nodes, run_program, run_reference, run_vendor
+from snnport.flow.run import read_nodes, run_program, run_reference, run_vendor
 from snnport.flow.silence import SAMPLES as ACTIVITY_SAMPLES
 from snnport.flow.silence import activity_of
 from snnport.flow.validate import Expectation, Validation, expect, judge, with_stage

@@ -13,8 +13,10 @@ from snnport.datasets import Samples
 from snnport.errors import InvalidInput
 from snnport.flow.compare import Comparison, compare_traces, without_end
 from snnport.flow.model import open_model
+from snnport.flow.outcome import Outcome, RunOptions
 from snnport.flow.prepare import InputOptions
-from snnport.flow.run import Outcome, RunOptions, run_program, stimulus_of
+from snnport.flow.run import run_program
+from snnport.flow.stimuli import stimulus_of
 from snnport.flow.validate import Expectation, Validation
 from snnport.program import Program
 from snnport.sim.causes import UNKNOWN, find_cause, find_cause_by

@@ -12,7 +12,8 @@ from snnport.exporters.nir_dialect import INPUT_RULE, Rewriting, changed_spikes,
 from snnport.exporters.nir_fit import Difference
 from snnport.flow.model import Model
 from snnport.flow.prepare import InputOptions, Prepared
-from snnport.flow.run import REFERENCE_CHUNK, stimulus_for
+from snnport.flow.run import REFERENCE_CHUNK
+from snnport.flow.stimuli import stimulus_for
 from snnport.graph import Graph, shapes, the_input
 
 

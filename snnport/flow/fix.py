@@ -24,7 +24,7 @@ from snnport.flow.check import own_program
 from snnport.flow.convert import ConvertOptions
 from snnport.flow.model import Model
 from snnport.flow.prepare import InputOptions, Prepared, for_target, spiking
-from snnport.flow.run import stimulus_for
+from snnport.flow.stimuli import stimulus_for
 from snnport.graph import Graph, names_of, shapes
 from snnport.passes.base import Context, run_passes
 from snnport.passes.fixes.base import Rewrite

@@ -17,9 +17,10 @@ from snnport.flow.entrance import entrance_of
 from snnport.flow.explain import with_cause
 from snnport.flow.model import Model
 from snnport.flow.orders import options_for
+from snnport.flow.outcome import Outcome, RunOptions
 from snnport.flow.prepare import InputOptions, Prepared, for_target, spiking
 from snnport.flow.provenance import cost_models, sha256_of, versions
-from snnport.flow.run import Outcome, RunOptions, run_program
+from snnport.flow.run import run_program
 from snnport.flow.validate import FITTED, QUANTISED, Expectation, Validation, expect, judge
 from snnport.flow.waterfall import losses_of
 from snnport.graph import Graph, shapes

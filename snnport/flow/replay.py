@@ -12,10 +12,10 @@ from snnport.flow.convert import ConvertOptions
 from snnport.flow.curve import CurveOptions
 from snnport.flow.model import ReadOptions, open_model
 from snnport.flow.orders import EventOptions
+from snnport.flow.outcome import RunOptions
 from snnport.flow.port import port
 from snnport.flow.prepare import InputOptions
 from snnport.flow.provenance import cost_models, sha256_of, versions
-from snnport.flow.run import RunOptions
 from snnport.report.changes import Change, changes
 from snnport.report.evidence import Invocation
 from snnport.report.report import Report

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from snnport.datasets import Samples
 from snnport.encoders import CountEncoder
 from snnport.errors import InvalidInput
-from snnport.flow.run import Outcome
+from snnport.flow.outcome import Outcome
 from snnport.graph import Graph
 from snnport.passes.split_signed_input import entering
 from snnport.reference import forward

@@ -21,8 +21,8 @@ from snnport.flow.finetune import FinetuneOptions, refiner
 from snnport.flow.loading import with_lines
 from snnport.flow.model import Model
 from snnport.flow.prepare import InputOptions, Prepared, calibration_samples, spiking
-from snnport.flow.run import stimulus_of
 from snnport.flow.silence import SAMPLES, activity_of
+from snnport.flow.stimuli import stimulus_of
 from snnport.graph import names_of
 from snnport.nodes import AdaptiveLIF
 from snnport.passes.alif_to_nir import AlifToNir, taken_together

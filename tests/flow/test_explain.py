@@ -15,8 +15,8 @@ from snnport.datasets import load_samples
 from snnport.errors import InvalidInput
 from snnport.flow.compare import compare_traces
 from snnport.flow.explain import compare_on, with_cause
+from snnport.flow.outcome import Outcome
 from snnport.flow.prepare import InputOptions
-from snnport.flow.run import Outcome
 from snnport.flow.validate import Expectation, Mismatch, Validation
 from snnport.program import Dense, Neuron, Population, Program, Projection, Slice
 from snnport.sim.altered.rules import Rules

@@ -15,7 +15,8 @@ from snnport.convention import PLAIN
 from snnport.datasets import load_samples
 from snnport.errors import InvalidInput
 from snnport.exporters.nir import write_nir
-from snnport.flow.run import RunOptions, run_reference
+from snnport.flow.outcome import RunOptions
+from snnport.flow.run import run_reference
 from snnport.graph import Graph, build
 from snnport.nodes import input_node, output_node
 from snnport.reference import run_spiking

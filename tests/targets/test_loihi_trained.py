@@ -14,7 +14,8 @@ from snnport.datasets import load_samples
 from snnport.encoders import Stimulus
 from snnport.errors import DoesNotFit
 from snnport.flow.compare import compare_traces, without_end
-from snnport.flow.run import RunOptions, run_program, run_reference
+from snnport.flow.outcome import RunOptions
+from snnport.flow.run import run_program, run_reference
 from snnport.graph import Graph, build
 from snnport.importers.dialect_table import SNNTORCH
 from snnport.importers.nir import read_nir
