@@ -16,8 +16,6 @@ from snnport.report.plain import read, write
 from snnport.report.report import DataFile, Source
 
 SCHEMA = 1
-AXES = ("target", "code", "levels", "bits", "thresholds")
-"""What is swept, in the order in which a grid counts: the first axis moves fastest."""
 OBJECTIVES: Mapping[str, Literal["high", "low"]] = {
     "accuracy": "high",
     "energy_j": "low",

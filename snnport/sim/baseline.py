@@ -23,7 +23,6 @@ from snnport.sim.price_model import Analytic, Band, Price, PriceModel, Triple
 from snnport.sim.workload import Layer, Workload
 
 INT8 = 8
-ACCUMULATOR_BITS = 32
 COMPARED = (
     "synaptic_operations",
     "neuron_updates",

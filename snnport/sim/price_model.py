@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TypeAlias
 
 PROVENANCES = ("measured", "calibrated", "pre-silicon", "analytic")
@@ -91,6 +90,3 @@ class PriceModel:
     time: TimeModel | None = None
     analytic: Analytic | None = None
     multiply_pj: Band | None = None
-
-
-NO_TERMS: Mapping[str, Price] = MappingProxyType({})

@@ -14,7 +14,6 @@ from snnport.sim.sanafe_arch import Architecture
 
 UNLIMITED = 1 << 40
 """Of what the file states no limit for."""
-SIZES = ("cores", "neurons_per_core", "mesh_width", "mesh_height", "cores_per_tile", "weight_words", "state_bits")
 PRICED = {
     "dense synapses": ("synaptic_operations_dense", "synapse_dense_pj"),
     "sparse synapses": ("synaptic_operations_sparse", "synapse_sparse_pj"),

@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
-
-
-class OptimiserMaker(Protocol):
-    """make(parameters): the optimiser at work on them. parameters: tensors, or torch's parameter groups."""
-
-    def make(self, parameters: Iterable[Any]) -> torch.optim.Optimizer:
-        """A new optimiser."""
-        ...
 
 
 @dataclass(frozen=True)

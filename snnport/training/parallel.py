@@ -5,6 +5,7 @@ Started by hand a process is a group of one, and nothing here does anything.
 
 from __future__ import annotations
 
+import atexit
 import os
 from dataclasses import dataclass
 
@@ -68,12 +69,13 @@ class Group:
 def group() -> Group:
     """The group that torchrun started this process in, joined; a group of one elsewhere.
 
-    gloo carries tensors on the CPU, nccl those on CUDA devices.
+    gloo carries tensors on the CPU, nccl those on CUDA devices. The process leaves it when it ends, if not before.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or not dist.is_available():
         return Group()
     if not dist.is_initialized():
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        atexit.register(leave)
     return Group(dist.get_rank(), dist.get_world_size())
 
 

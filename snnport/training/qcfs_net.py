@@ -28,7 +28,6 @@ from snnport.passes.quantize_weights import layers_into, real_units, weights_of
 Apply = Callable[[Tensor], Tensor]
 EXACT_BFLOAT16 = 1 << 8
 EXACT_FLOAT32 = 1 << 24
-EXACT_FLOAT64 = 1 << 53
 
 
 class FloatNetwork:

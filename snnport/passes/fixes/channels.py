@@ -33,8 +33,6 @@ from snnport.passes.fixes.base import (
 )
 from snnport.passes.paths import output_populations
 
-Codes = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class ExtendReadout(Rewrite):
