@@ -1,5 +1,5 @@
-"""ResNet-20 on CIFAR-10 at few levels: what conversion alone keeps, and what fine-tuning wins back. An hour and a half a row
-of 8 and of 4 levels, on one core.
+"""ResNet-20 on CIFAR-10 at few levels: what conversion alone keeps, and what fine-tuning wins back. Half an hour a row of 8
+and of 4 levels, on one core.
 
 Usage: python benchmarks/few_steps.py DATA [--more JPEG.npz] [--folder kept/] [--levels 16,8,4] [--seeds 0,1,2]. DATA as in
 SNNPORT_DATA. Rounding makes one run of few levels a draw, half a point up or down: --seeds trains as many, and the table has
