@@ -26,12 +26,13 @@ from snnport.nodes import NEURON_NODES
 from snnport.program import Program
 from snnport.reference import run_spiking
 from snnport.registry import RUNNERS
-from snnport.sim.baseline import compare
-from snnport.sim.energy import estimates, load_model, models_for, what_ifs_for
+from snnport.sim.baseline import Comparison, compare
+from snnport.sim.counts import Counts
+from snnport.sim.energy import EnergyEstimate, estimates, load_model, models_for, what_ifs_for
 from snnport.sim.engine import run
 from snnport.sim.neurons import sends_payloads
 from snnport.sim.sanafe_chip import chip_prices
-from snnport.sim.workload import workload_of
+from snnport.sim.workload import Workload, workload_of
 from snnport.targets.base import Running
 from snnport.trace import Trace
 
@@ -71,41 +72,27 @@ def run_program(
     )
     wall = time.perf_counter() - start
     require_silence(program, result.counts)
-    scores = scores_of(program, readout, result.spike_counts, result.final_v, result.trace)
-    trace = _without_helpers(result.trace, options, program.outputs)
     cycles = result.counts.total_cycles
     seconds = None if cycles is None else cycles / float(program.chip["clock_hz"])
     work = workload_of(program, result.counts, result.trace)
-    extra = tuple(load_model(path) for path in options.prices)
-    own = chip_prices(program.chip)
-    models = (*(models_for(program.target) if own is None else (own,)), *extra)
-    energy = estimates(work, models, seconds, what_ifs_for(program.target) if own is None else ())
-    baselines = tuple(found for model in models if (found := compare(work, model)))
-    meta = {**result.trace.meta, "target": program.target, "engine": "sim", "readout": readout, "steps": stimulus.n_steps}
-    meta["dt"] = (program.meta.get("convention") or {}).get("dt")
+    energy, baselines = _priced(program, work, options, seconds)
     return Outcome(
-        program.chip.name,
-        "sim",
-        stimulus.n_steps,
-        readout,
-        scores,
-        samples.y,
-        replace(trace, meta=meta),
-        result.counts,
-        energy,
-        seconds,
-        wall,
-        baselines,
-        {
-            "messages": work.network.messages,
-            "chip_messages": work.network.chip_messages,
-            "hops": None if work.network.hops is None else work.network.hops.total,
-            "barriers": result.counts.steps * result.counts.samples,
-            "chips": result.counts.chips,
-        },
-        events_of(program, stimulus, result, options.events, options.dt),
-        activity_of_spikes(program, result.trace),
-        never_firing(program),
+        target=program.chip.name,
+        engine="sim",
+        n_steps=stimulus.n_steps,
+        readout=readout,
+        scores=scores_of(program, readout, result.spike_counts, result.final_v, result.trace),
+        labels=samples.y,
+        trace=_kept(result.trace, options, program, engine="sim", readout=readout, steps=stimulus.n_steps),
+        counts=result.counts,
+        energy=energy,
+        time_s=seconds,
+        wall_s=wall,
+        baselines=baselines,
+        traffic=_traffic(work, result.counts),
+        events=events_of(program, stimulus, result, options.events, options.dt),
+        activity=activity_of_spikes(program, result.trace),
+        never_fire=never_firing(program),
     )
 
 
@@ -131,12 +118,20 @@ def run_vendor(
     whole = vendor(replace(program, n_steps=stimulus.n_steps), stimulus, wanted_spikes, wanted_v, progress)
     wall = time.perf_counter() - start
     counts = {name: whole.spikes[name].sum(axis=1, dtype=np.int64) for name in program.outputs}
-    scores = scores_of(program, readout, counts, {name: v[:, -1] for name, v in whole.v.items()}, whole)
-    trace = _without_helpers(whole, options, program.outputs)
-    meta = {**whole.meta, "target": program.target, "engine": "vendor", "readout": readout, "steps": stimulus.n_steps}
-    meta["dt"] = (program.meta.get("convention") or {}).get("dt")
-    name, kept = program.chip.name, replace(trace, meta=meta)
-    return Outcome(name, "vendor", stimulus.n_steps, readout, scores, samples.y, kept, None, (), None, wall)
+    final = {name: v[:, -1] for name, v in whole.v.items()}
+    return Outcome(
+        target=program.chip.name,
+        engine="vendor",
+        n_steps=stimulus.n_steps,
+        readout=readout,
+        scores=scores_of(program, readout, counts, final, whole),
+        labels=samples.y,
+        trace=_kept(whole, options, program, engine="vendor", readout=readout, steps=stimulus.n_steps),
+        counts=None,
+        energy=(),
+        time_s=None,
+        wall_s=wall,
+    )
 
 
 def run_reference(graph: Graph, samples: Samples, options: RunOptions | None = None) -> Outcome:
@@ -169,10 +164,19 @@ def run_reference(graph: Graph, samples: Samples, options: RunOptions | None = N
     scores = read(readout, output, counts, final, whole)[:, :: int(graph.nodes[output].metadata.get("readout_spread", 1))]
     if (code := code_of(graph.metadata)) is not None:
         scores = code.scores(scores, stimulus.n_steps)
-    trace = _without_helpers(whole, options, outputs)
     meta = {"engine": "reference", "readout": readout, "steps": stimulus.n_steps, "dt": convention.dt}
     return Outcome(
-        "reference", "reference", stimulus.n_steps, readout, scores, samples.y, replace(trace, meta=meta), None, (), None, wall
+        target="reference",
+        engine="reference",
+        n_steps=stimulus.n_steps,
+        readout=readout,
+        scores=scores,
+        labels=samples.y,
+        trace=replace(_without_helpers(whole, options, outputs), meta=meta),
+        counts=None,
+        energy=(),
+        time_s=None,
+        wall_s=wall,
     )
 
 
@@ -202,6 +206,35 @@ def _known(wanted: Collection[str], names: Collection[str]) -> None:
         raise InvalidInput(
             f"--record {', '.join(missing)}", "there is no such population", f"Known: {', '.join(sorted(names))}"
         )
+
+
+def _priced(
+    program: Program, work: Workload, options: RunOptions, seconds: float | None
+) -> tuple[tuple[EnergyEstimate, ...], tuple[Comparison, ...]]:
+    """Energy by every model that prices the target; the same beside a network of values, where a model has its costs."""
+    own = chip_prices(program.chip)
+    models = (*(models_for(program.target) if own is None else (own,)), *map(load_model, options.prices))
+    energy = estimates(work, models, seconds, what_ifs_for(program.target) if own is None else ())
+    return energy, tuple(found for model in models if (found := compare(work, model)))
+
+
+def _traffic(work: Workload, counts: Counts) -> dict[str, int | None]:
+    """What the network on the chip carries: messages, and barriers at the end of steps."""
+    network = work.network
+    return {
+        "messages": network.messages,
+        "chip_messages": network.chip_messages,
+        "hops": None if network.hops is None else network.hops.total,
+        "barriers": counts.steps * counts.samples,
+        "chips": counts.chips,
+    }
+
+
+def _kept(trace: Trace, options: RunOptions, program: Program, **how: Any) -> Trace:
+    """The trace that a program's run gives: what was asked for, with how it came about."""
+    dt = (program.meta.get("convention") or {}).get("dt")
+    kept = _without_helpers(trace, options, program.outputs)
+    return replace(kept, meta={**trace.meta, "target": program.target, **how, "dt": dt})
 
 
 def _without_helpers(trace: Trace, options: RunOptions, outputs: Collection[str]) -> Trace:
