@@ -50,7 +50,8 @@ def refiner(
         what = f"the {options.code} code has thresholds or counts that fine-tuning does not train"
         raise InvalidInput("--finetune", what, "Use --code gate, ramp, ttfs or rate")
     try:
-        from snnport.training.finetune import fine_tune, parse_recipe
+        from snnport.training.finetune import fine_tune
+        from snnport.training.finetune_recipe import parse_recipe
     except ModuleNotFoundError:
         what, remedy = "it needs torch, which is not installed", "Type: pip install 'snnport[train]'"
         raise InvalidInput("--finetune", what, remedy) from None

@@ -22,15 +22,9 @@ from snnport.passes.quantize_weights import QuantizeWeights, weights_of
 from snnport.passes.split_signed_input import SplitSignedInput
 from snnport.reference import forward
 from snnport.training.augment import Augmentation
-from snnport.training.finetune import (
-    Lesson,
-    Thresholds,
-    Weights,
-    divergence,
-    fine_tune,
-    matched_rectifiers,
-    parse_recipe,
-)
+from snnport.training.finetune import fine_tune
+from snnport.training.finetune_recipe import Thresholds, Weights, parse_recipe
+from snnport.training.lesson import Lesson, divergence, matched_rectifiers
 from snnport.training.loop import Plan
 from snnport.training.qcfs_net import CountingNetwork, FloatNetwork, _Counted
 
