@@ -14,7 +14,7 @@ from snnport.errors import SnnportError
 from snnport.flow.compare import Comparison, aligned, compare_traces, settled, without_end
 from snnport.flow.outcome import RunOptions
 from snnport.flow.run import run_program, run_reference
-from snnport.flow.stimuli import stimulus_of
+from snnport.flow.stimuli import input_spikes
 from snnport.graph import Graph, names_of
 from snnport.nodes import NEURON_NODES
 from snnport.program import Program
@@ -94,9 +94,7 @@ def _explained(parting: Parting, graph: Graph, program: Program, samples: Sample
             "The reference computes in real numbers, the program in integers: their rounding is no rule that can be changed."
         )
         return replace(parting, detail=detail, actual_v=seen)
-    stimulus = stimulus_of(program, samples)
-    raster = stimulus.raster(0, samples.n_samples)
-    cause = find_cause(program, raster.reshape(*raster.shape[:2], -1), *traces, CAUSE_S)
+    cause = find_cause(program, input_spikes(program, samples), *traces, CAUSE_S)
     if cause.cause == UNKNOWN:
         return replace(parting, actual_v=seen)
     also = f" The same trace comes of {', '.join(cause.also)}." if cause.also else ""

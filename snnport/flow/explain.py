@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from snnport.datasets import Samples
 from snnport.errors import InvalidInput
@@ -16,7 +14,8 @@ from snnport.flow.model import open_model
 from snnport.flow.outcome import Outcome, RunOptions
 from snnport.flow.prepare import InputOptions
 from snnport.flow.run import run_program
-from snnport.flow.stimuli import stimulus_of
+from snnport.flow.scores import scores_of
+from snnport.flow.stimuli import input_spikes
 from snnport.flow.validate import Expectation, Validation
 from snnport.program import Program
 from snnport.sim.causes import UNKNOWN, find_cause, find_cause_by
@@ -31,7 +30,7 @@ def explained(found: Comparison, program: Program, samples: Samples, expected: T
     if found.first is None:
         return found
     steps = next(array.shape[1] for array in (*actual.spikes.values(), *actual.v.values()))
-    cause = find_cause(program, raster_of(program, samples)[:, :steps], expected, actual)
+    cause = find_cause(program, input_spikes(program, samples)[:, :steps], expected, actual)
     if cause.cause == UNKNOWN:
         return found
     return replace(found, cause=cause.cause, detail=f"the other executor {cause.what}", also=cause.also)
@@ -44,11 +43,12 @@ def with_cause(found: Validation, expected: Expectation, program: Program, sampl
     if first is None or wanted is None or len(program.outputs) != 1 or "classes" in program.meta:
         return found
     wrong = np.flatnonzero((wanted != outcome.scores).any(axis=1))[:MOST_LOGITS]
-    rows = [raster_of(program, samples.part(int(s), int(s) + 1))[0] for s in wrong]
-    unit = int((program.meta.get("v_unit") or {}).get(program.outputs[0], 1))
+    rows = [input_spikes(program, samples.part(int(s), int(s) + 1))[0] for s in wrong]
 
     def matches(trace: Trace, index: int) -> bool:
-        return np.array_equal(_logits(trace, program.outputs[0], outcome.readout, unit), wanted[wrong[index]])
+        counts = {name: spikes.sum(axis=1, dtype=np.int64) for name, spikes in trace.spikes.items()}
+        final = {name: v[:, -1] for name, v in trace.v.items()}
+        return np.array_equal(scores_of(program, outcome.readout, counts, final, trace)[0], wanted[wrong[index]])
 
     cause = find_cause_by(program, rows, matches)
     if cause.cause == UNKNOWN:
@@ -78,29 +78,9 @@ def compare_on(a: Path, b: Path, program: Path, input_: Path, inputs: InputOptio
     return explained(found, model.program, samples, *((expected, actual) if same[1] else (actual, expected)))
 
 
-def raster_of(program: Program, samples: Samples) -> npt.NDArray[Any]:
-    """The spikes (n_samples, n_steps, n_inputs) that samples are to the program."""
-    stimulus = stimulus_of(program, samples)
-    raster = stimulus.raster(0, samples.n_samples)
-    return raster.reshape(*raster.shape[:2], -1)
-
-
 def _gives(own: Trace, trace: Trace) -> bool:
     """Whether a run gave what a trace recorded; a trace of other populations or steps is none of it."""
     try:
         return first_divergence(trace, own) is None
     except InvalidInput:
         return False
-
-
-def _logits(trace: Trace, output: str, readout: str, unit: int) -> npt.NDArray[Any]:
-    """What the run of one sample answers, (n_outputs,)."""
-    if readout == "count":
-        return np.asarray(trace.spikes[output][0].sum(axis=0))
-    v = np.asarray(trace.v[output][0], np.int64)
-    found: dict[str, npt.NDArray[Any]] = {
-        "last": v[-1] / unit if unit != 1 else v[-1],
-        "max": v.max(axis=0),
-        "sum": v.sum(axis=0),
-    }
-    return found[readout]

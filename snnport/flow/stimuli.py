@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy.typing as npt
+
 from snnport.datasets import Samples
 from snnport.encoders import CountEncoder, Stimulus
 from snnport.errors import InvalidInput
@@ -16,6 +18,13 @@ def stimulus_of(program: Program, samples: Samples) -> Stimulus:
     """The stimulus that `samples` are for `program`, with as many silent steps behind spikes as the answer is late."""
     stimulus = stimulus_for(program.meta.get("encoder"), samples, program.n_steps)
     return stimulus.followed_by(program.answer_delay) if stimulus.encoder is None else stimulus
+
+
+def input_spikes(program: Program, samples: Samples) -> npt.NDArray[Any]:
+    """The spikes (n_samples, n_steps, n_inputs) that samples are to the program."""
+    stimulus = stimulus_of(program, samples)
+    raster = stimulus.raster(0, samples.n_samples)
+    return raster.reshape(*raster.shape[:2], -1)
 
 
 def stimulus_for(encoder: Mapping[str, Any] | None, samples: Samples, n_steps: int) -> Stimulus:

@@ -13,7 +13,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ from snnport.spelling import spell_among
 from snnport.training.augment import Augmentation
 from snnport.training.batches import ArrayBatches
 from snnport.training.checkpoint import seed_all
-from snnport.training.finetune_recipe import RECIPES, Thresholds, Weights
+from snnport.training.finetune_recipe import RECIPES, SUMS, Thresholds, Weights
 from snnport.training.lesson import Exam, Lesson, matched_rectifiers
 from snnport.training.loop import Plan, Report, fit
 from snnport.training.optimisers import Adam
@@ -37,8 +36,6 @@ from snnport.training.qcfs_net import CountingNetwork, FloatNetwork
 from snnport.training.schedules import Cosine
 
 Array = npt.NDArray[np.float64]
-FORMATS: Mapping[str, torch.dtype | None] = MappingProxyType({"float32": None, "bfloat16": torch.bfloat16})
-"""Number formats of images' sums, by their names in a recipe."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +78,7 @@ def fine_tune(
     if checkpoint is not None:
         _claim(checkpoint, spelled, bits, (samples, *targets), (folded, quantised))
     seed_all(recipe.seed)
-    sums = FORMATS[recipe.sums]
+    sums = SUMS[recipe.sums]
     student, teacher = CountingNetwork(quantised, bits, sums), FloatNetwork(folded, sums=sums)
     weights, biases, steps = student.groups()
     learning = biases if isinstance(recipe, Thresholds) else [*weights, *biases]

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import torch
+
 from snnport.errors import InvalidInput
 from snnport.spelling import parse_among
 from snnport.training.augment import KINDS
 
-SUMS = ("float32", "bfloat16")
+SUMS: Mapping[str, torch.dtype | None] = MappingProxyType({"float32": None, "bfloat16": torch.bfloat16})
+"""Number formats of images' sums; None: that of the network."""
 
 
 @dataclass(frozen=True)
